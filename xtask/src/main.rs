@@ -1,2 +1,71 @@
-//! Stub.
-fn main() {}
+//! Runs the demo, the tests and the benches on a fresh machine.
+//!
+//! It uses nothing but the standard library, so that it builds in seconds, and it writes nowhere but
+//! under `target/`. What a command needs besides Rust it names before it fetches it, with version and
+//! hash pinned, and finds it under `target/tools` the next time.
+
+#![forbid(unsafe_code)]
+
+mod bench;
+mod components;
+mod demo;
+mod docs;
+mod output;
+mod place;
+mod process;
+mod test;
+
+use std::process::ExitCode;
+
+use output::{complain, say};
+
+const HELP: &str = "\
+Runs the demo, the tests and the benches on a fresh machine.
+
+usage: cargo xtask COMMAND
+
+  demo            identity provider, tiergate, trace server and Traefik on 127.0.0.1:8080,
+                  with four tenants, until Ctrl-C
+  demo --check    the same, measured; exits 0 only if every cell of the tier matrix and the
+                  isolation between tenants is as it should be
+  test            fetches what the tests need, then formats, lints and runs every test,
+                  the end-to-end tests with real components included
+  bench [ARGS]    the benchmarks, as paired ratios
+  help            this text
+
+Everything that is fetched or written goes under target/.";
+
+/// What went wrong, as one line that names the remedy.
+type Failure = String;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["demo"] => demo::run(demo::Until::Interrupted),
+        ["demo", "--check"] => demo::run(demo::Until::Measured),
+        ["test"] => test::run(),
+        ["bench", rest @ ..] => bench::run(rest),
+        ["help" | "--help" | "-h"] => {
+            say(HELP);
+            Ok(())
+        }
+        [] => {
+            complain(HELP);
+            return ExitCode::from(2);
+        }
+        [unknown, ..] => {
+            complain(&format!(
+                "error: `{unknown}` is not a command; `cargo xtask help` lists them"
+            ));
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            complain(&format!("error: {failure}"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Parts of the Rust toolchain, and cargo-deny.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::output::say;
+use crate::{Failure, place, process};
+
+const CARGO_DENY: &str = "0.20.2";
+
+/// Makes sure that cargo can format and lint.
+///
+/// # Errors
+///
+/// If rustfmt or clippy is missing; the message has the line that installs it.
+pub(crate) fn toolchain() -> Result<(), Failure> {
+    for (subcommand, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
+        if process::output_of(Command::new("cargo").args([subcommand, "--version"])).is_none() {
+            return Err(format!(
+                "`cargo {subcommand}` is missing; install it with `rustup component add {component}`"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A cargo-deny of the pinned version: from PATH, or built under `target/tools`.
+///
+/// # Errors
+///
+/// If it has to be built and cannot be.
+pub(crate) fn cargo_deny() -> Result<PathBuf, Failure> {
+    let root = place::tools().join("cargo-deny");
+    let kept = root.join("bin/cargo-deny");
+    for program in [PathBuf::from("cargo-deny"), kept.clone()] {
+        let version = process::output_of(Command::new(&program).arg("--version"));
+        if version.is_some_and(|v| v.trim() == format!("cargo-deny {CARGO_DENY}")) {
+            return Ok(program);
+        }
+    }
+    say(&format!("building cargo-deny {CARGO_DENY}, once, which takes some minutes"));
+    let build = root.join("build");
+    process::run(
+        Command::new("cargo")
+            .args(["install", "cargo-deny", "--version", CARGO_DENY, "--locked", "--debug"])
+            .args(["--quiet", "--root"])
+            .arg(&root)
+            .arg("--target-dir")
+            .arg(&build),
+    )?;
+    place::remove_folder(&build)?;
+    Ok(kept)
+}

@@ -1,0 +1,179 @@
+//! Everything that CI checks, in the order in which a mistake is cheapest to find.
+
+use std::process::Command;
+
+use crate::output::{Watch, complain, say};
+use crate::{Failure, components, docs, place, process};
+
+/// Installs what is missing, then runs every step; a failing step does not hide those after it.
+///
+/// # Errors
+///
+/// If a component cannot be had, or any step fails.
+pub(crate) fn run() -> Result<(), Failure> {
+    say("== components");
+    components::toolchain()?;
+    let traefik = components::traefik()?;
+    let oidc = components::oidc_provider()?;
+    let deny = components::cargo_deny()?;
+
+    let mut report = Report::default();
+    report.step("formatting", |_| process::run(cargo().args(["fmt", "--all", "--check"])));
+    report.step("lints", |_| {
+        process::run(
+            cargo()
+                .args(["clippy", "--locked", "--workspace", "--all-targets", "--all-features"])
+                .args(["--quiet", "--", "-D", "warnings"]),
+        )
+    });
+    report.step("tests of the workspace", |count| {
+        process::run_watched(
+            cargo().args(["test", "--locked", "--workspace", "--no-fail-fast"]),
+            |line| count.line(line),
+        )
+    });
+    report.step("end-to-end tests", |count| {
+        process::run(cargo().args(["build", "--locked", "--quiet"]).args([
+            "--package",
+            "tiergate",
+            "--package",
+            "trace-server",
+        ]))?;
+        process::run_watched(
+            cargo()
+                .args(["test", "--locked", "--package", "tiergate", "--test", "e2e", "--"])
+                .args(["--ignored", "--test-threads=2"])
+                .env("TIERGATE_E2E_TRAEFIK", &traefik)
+                .env("TIERGATE_E2E_OIDC", &oidc)
+                .env("TIERGATE_E2E_TRACE_SERVER", place::built("trace-server")),
+            |line| count.line(line),
+        )
+    });
+    report.step("the demo, measured", |_| crate::demo::run(crate::demo::Until::Measured));
+    report.step("documentation of the crates", |_| {
+        process::run(
+            cargo()
+                .args(["doc", "--locked", "--workspace", "--no-deps", "--all-features", "--quiet"])
+                .env("RUSTDOCFLAGS", "-D warnings"),
+        )
+    });
+    report.step("links of the documents", |_| docs::check());
+    report.step("dependencies: bans, licenses, sources", |_| {
+        process::run(
+            Command::new(&deny)
+                .args(["--all-features", "--locked", "check", "-D", "warnings"])
+                .args(["bans", "licenses", "sources"])
+                .current_dir(place::repository()),
+        )
+    });
+    report.close()
+}
+
+fn cargo() -> Command {
+    let mut command = Command::new("cargo");
+    command.current_dir(place::repository());
+    command
+}
+
+/// Tests counted from the closing lines of cargo's test runner.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Count {
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+}
+
+impl Count {
+    /// Reads `test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; ...`.
+    fn line(&mut self, line: &str) {
+        let Some(result) = line.trim().strip_prefix("test result: ") else { return };
+        for part in result.split([';', '.']) {
+            let mut words = part.split_whitespace();
+            let Some(Ok(number)) = words.next().map(str::parse::<u64>) else { continue };
+            match words.next() {
+                Some("passed") => self.passed += number,
+                Some("failed") => self.failed += number,
+                Some("ignored") => self.ignored += number,
+                _ => {}
+            }
+        }
+    }
+
+    fn is_empty(self) -> bool {
+        self == Self::default()
+    }
+}
+
+/// What ran, how it went and how long it took.
+#[derive(Default)]
+struct Report {
+    rows: Vec<String>,
+    total: Count,
+    failures: Vec<&'static str>,
+}
+
+impl Report {
+    fn step(&mut self, name: &'static str, run: impl FnOnce(&mut Count) -> Result<(), Failure>) {
+        say(&format!("\n== {name}"));
+        let watch = Watch::start();
+        let mut count = Count::default();
+        let outcome = run(&mut count);
+        let word = match &outcome {
+            Ok(()) => "ok",
+            Err(failure) => {
+                complain(&format!("error: {failure}"));
+                self.failures.push(name);
+                "FAILED"
+            }
+        };
+        let Count { passed, failed, ignored } = count;
+        let counted = if count.is_empty() {
+            String::new()
+        } else {
+            format!(": {passed} passed, {failed} failed, {ignored} left out")
+        };
+        self.total.passed += passed;
+        self.total.failed += failed;
+        self.rows.push(format!("{word:>6}  {:>4} s  {name}{counted}", watch.seconds()));
+    }
+
+    fn close(self) -> Result<(), Failure> {
+        say("\n== summary");
+        for row in &self.rows {
+            say(row);
+        }
+        let steps = self.rows.len();
+        say(&format!("steps: {} of {steps} ok", steps - self.failures.len()));
+        say(&format!("tests: {} passed, {} failed", self.total.passed, self.total.failed));
+        if self.failures.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("failed: {}", self.failures.join(", ")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Count;
+
+    #[track_caller]
+    fn check(line: &str, passed: u64, failed: u64, ignored: u64) {
+        let mut count = Count::default();
+        count.line(line);
+        assert_eq!(count, Count { passed, failed, ignored });
+    }
+
+    #[test]
+    fn closing_lines_are_counted_and_others_are_not() {
+        check(
+            "test result: ok. 12 passed; 0 failed; 3 ignored; 0 measured; 0 filtered out",
+            12,
+            0,
+            3,
+        );
+        check("test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured", 1, 2, 0);
+        check("test passes ... ok", 0, 0, 0);
+        check("5 passed; 1 failed", 0, 0, 0);
+    }
+}
