@@ -1,0 +1,24 @@
+//! The issuer's keys: where they come from, which are usable, when they are fetched again.
+//!
+//! 1. The last good set is kept and used for at most `max_stale` (12 h) after it was fetched.
+//! 2. A set older than `refresh_after` is fetched again in the background; requests never wait.
+//! 3. Only one fetch runs at a time; all who need it wait for the same one.
+//! 4. An unknown `kid` causes a fetch, at most one per `cool_down` (10 s), however many ask.
+//! 5. A set that cannot be fetched, read, or that has no usable key never replaces a good one.
+//! 6. One bad key does not lose the others; symmetric, private and weak keys are refused.
+
+#[cfg(feature = "http-keys")]
+mod http;
+mod key;
+mod ring;
+mod set;
+mod source;
+
+#[cfg(feature = "http-keys")]
+pub use self::http::{HttpClient, HttpKeys};
+pub(crate) use key::Key;
+pub use key::KeyRejection;
+pub use ring::{KeyOptions, KeyStatus};
+pub(crate) use ring::{KeyRing, Snapshot};
+pub use set::KeySet;
+pub use source::{FetchError, KeyError, KeySource, StaticKeys};

@@ -1,0 +1,427 @@
+//! A token in, an [`Identity`] or a reason out.
+//!
+//! The order of the checks; what is cheap comes first and only ever refuses:
+//! 1. size, then the cache of verified tokens;
+//! 2. structure, header and claims ([`crate::token`]);
+//! 3. `iss` is a configured issuer, the algorithm is one of its own, `aud` fits one block;
+//! 4. `exp`, `nbf` and `iat` against the clock, with the leeway;
+//! 5. `kid` is in the issuer's key set and the key can verify this algorithm ([`crate::keys`]);
+//! 6. the signature;
+//! 7. `sub`, `client_id`, the organization, scopes or roles.
+
+mod cache;
+mod error;
+mod flight;
+mod policy;
+mod rules;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use self::{
+    cache::{TokenCache, TokenHash, Verified},
+    flight::Flights,
+};
+pub use self::{
+    error::VerifyError,
+    policy::{Accept, IssuerPolicy, PolicyError},
+};
+use crate::{
+    clock::{Clock, SystemClock},
+    identity::{Identity, at},
+    keys::{KeyError, KeyOptions, KeyRing, KeySource, KeyStatus, Snapshot},
+    reason,
+    token::{Claims, Header, RawToken, json::Object, raw_decode},
+};
+
+/// Verifies access tokens of one or several issuers. Cheap to clone; clones share keys and cache.
+#[derive(Clone)]
+pub struct Verifier(Arc<Inner>);
+
+struct Inner {
+    issuers: Vec<Issuer>,
+    clock: Arc<dyn Clock>,
+    leeway: Duration,
+    max_bytes: usize,
+    cache: TokenCache,
+    flights: Flights,
+    hits: AtomicU64,
+    misses: AtomicU64,
+}
+
+struct Issuer {
+    policy: IssuerPolicy,
+    ring: Arc<KeyRing>,
+}
+
+/// Makes a [`Verifier`].
+pub struct VerifierBuilder {
+    issuers: Vec<(IssuerPolicy, Arc<dyn KeySource>, Option<KeyOptions>)>,
+    clock: Arc<dyn Clock>,
+    leeway: Duration,
+    max_bytes: usize,
+    cache_capacity: usize,
+    max_waiting: usize,
+    keys: KeyOptions,
+}
+
+/// Counters of a verifier, for metrics.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct CacheStatus {
+    /// Tokens in the cache.
+    pub entries: usize,
+    /// Tokens that were found in it.
+    pub hits: u64,
+    /// Tokens that were not.
+    pub misses: u64,
+}
+
+impl VerifierBuilder {
+    /// Accepts tokens of this issuer, with keys from this source.
+    #[must_use]
+    pub fn issuer(mut self, policy: IssuerPolicy, keys: impl KeySource) -> Self {
+        self.issuers.push((policy, Arc::new(keys), None));
+        self
+    }
+
+    /// The clock that judges `exp`, `nbf`, `iat` and the age of keys.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// How far the clocks of issuer and verifier may differ; 15 s unless said.
+    #[must_use]
+    pub fn leeway(mut self, leeway: Duration) -> Self {
+        self.leeway = leeway;
+        self
+    }
+
+    /// The largest token, in bytes; 16 KiB unless said.
+    #[must_use]
+    pub fn max_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+
+    /// How many verified tokens are remembered; 100,000 unless said.
+    #[must_use]
+    pub fn cache_capacity(mut self, entries: usize) -> Self {
+        self.cache_capacity = entries;
+        self
+    }
+
+    /// How many different tokens may wait to be verified; 1,024 unless said. More get
+    /// [`reason::OVERLOADED`].
+    #[must_use]
+    pub fn max_waiting(mut self, tokens: usize) -> Self {
+        self.max_waiting = tokens;
+        self
+    }
+
+    /// When keys are fetched and how long they are good for.
+    #[must_use]
+    pub fn key_options(mut self, options: KeyOptions) -> Self {
+        self.keys = options;
+        self
+    }
+
+    /// The verifier. Does no I/O and never waits: keys are fetched when the first token needs
+    /// them, or by [`Verifier::ready`] or [`Verifier::keep_fresh`].
+    ///
+    /// # Errors
+    ///
+    /// [`PolicyError`], if a token could fit two policies or none.
+    pub fn build(self) -> Result<Verifier, PolicyError> {
+        policy::check(self.issuers.iter().map(|(policy, ..)| policy))?;
+        let issuers = self.issuers.into_iter().map(|(policy, source, options)| {
+            let options = options.unwrap_or(self.keys);
+            let ring = KeyRing::new(policy.name.clone(), source, self.clock.clone(), options);
+            Issuer { policy, ring }
+        });
+        Ok(Verifier(Arc::new(Inner {
+            issuers: issuers.collect(),
+            clock: self.clock.clone(),
+            leeway: self.leeway,
+            max_bytes: self.max_bytes,
+            cache: TokenCache::new(self.cache_capacity),
+            flights: Flights::new(self.max_waiting),
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+        })))
+    }
+}
+
+/// A token that passed every cheap check, and the issuer it claims to be from.
+struct Candidate<'t, 'o> {
+    raw: RawToken<'t>,
+    header: Header,
+    claims: Claims<'o>,
+    issuer: usize,
+}
+
+impl Verifier {
+    /// Starts with the standard limits and the machine's clock.
+    pub fn builder() -> VerifierBuilder {
+        VerifierBuilder {
+            issuers: Vec::new(),
+            clock: Arc::new(SystemClock),
+            leeway: Duration::from_secs(15),
+            max_bytes: 16 * 1024,
+            cache_capacity: 100_000,
+            max_waiting: 1024,
+            keys: KeyOptions::STANDARD,
+        }
+    }
+
+    /// Verifies a token; waits for a key fetch where one is needed and allowed.
+    ///
+    /// # Errors
+    ///
+    /// [`VerifyError`], whose [`fault`](VerifyError::fault) tells a bad token from keys that cannot
+    /// be had.
+    pub async fn verify(&self, token: &str) -> Result<Identity, VerifyError> {
+        let hash = self.check_size(token)?;
+        if let Some(known) = self.cached(&hash) {
+            return known;
+        }
+        self.0.flights.run(hash, self.cold(token, hash)).await
+    }
+
+    /// Verifies a token without waiting. `None`: a key fetch is needed, call [`Self::verify`].
+    ///
+    /// A token that is not cached is verified on this thread, outside of the bound that
+    /// [`Self::verify`] keeps; servers use [`Self::verify_cached`] first.
+    pub fn verify_now(&self, token: &str) -> Option<Result<Identity, VerifyError>> {
+        let hash = match self.check_size(token) {
+            Ok(hash) => hash,
+            Err(error) => return Some(Err(error)),
+        };
+        if let Some(known) = self.cached(&hash) {
+            return Some(known);
+        }
+        let result = (|| {
+            let (payload, raw, header) = parse(token)?;
+            let object = payload_object(&payload)?;
+            let candidate = self.candidate(raw, header, &object)?;
+            let Some(snapshot) = self.0.issuers[candidate.issuer].ring.current(self.0.clock.now())
+            else {
+                return Ok(None);
+            };
+            if snapshot.keys.find(&candidate.header.kid).is_none() {
+                return Ok(None);
+            }
+            self.conclude(&candidate, &snapshot, hash).map(Some)
+        })();
+        result.transpose()
+    }
+
+    /// The verdict on a token that was verified before and still holds, or a token too large.
+    pub fn verify_cached(&self, token: &str) -> Option<Result<Identity, VerifyError>> {
+        match self.check_size(token) {
+            Ok(hash) => self.cached(&hash),
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// Waits until the keys of every issuer have been loaded.
+    ///
+    /// # Errors
+    ///
+    /// The first issuer's error; it is tried again by the next call.
+    pub async fn ready(&self) -> Result<(), KeyError> {
+        for issuer in &self.0.issuers {
+            issuer.ring.ready().await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps every issuer's keys fresh, for as long as the future is polled. Without it keys are
+    /// fetched when tokens need them.
+    pub async fn keep_fresh(&self) {
+        loop {
+            let mut pause = Duration::from_secs(60);
+            for issuer in &self.0.issuers {
+                if issuer.ring.due_in() <= Duration::from_millis(100) {
+                    // A failure is logged by the ring and tried again after a pause.
+                    drop(issuer.ring.ready().await);
+                }
+                pause = pause.min(issuer.ring.due_in());
+            }
+            tokio::time::sleep(pause.max(Duration::from_millis(100))).await;
+        }
+    }
+
+    /// How each issuer's keys stand.
+    pub fn key_status(&self) -> Vec<KeyStatus> {
+        self.0.issuers.iter().map(|i| i.ring.status()).collect()
+    }
+
+    /// How the cache of verified tokens stands.
+    pub fn cache_status(&self) -> CacheStatus {
+        CacheStatus {
+            entries: self.0.cache.len(),
+            hits: self.0.hits.load(Ordering::Relaxed),
+            misses: self.0.misses.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The clock that the verifier judges by.
+    pub fn now(&self) -> SystemTime {
+        self.0.clock.now()
+    }
+
+    fn check_size(&self, token: &str) -> Result<TokenHash, VerifyError> {
+        if token.len() > self.0.max_bytes {
+            return Err(reason::TOKEN_TOO_LARGE.into());
+        }
+        Ok(TokenHash::of(token))
+    }
+
+    /// The verdict of the cache. Time is judged anew, and the key must still be in the set.
+    fn cached(&self, hash: &TokenHash) -> Option<Result<Identity, VerifyError>> {
+        let inner = &*self.0;
+        let Some(known) = inner.cache.get(hash) else {
+            inner.misses.fetch_add(1, Ordering::Relaxed);
+            return None;
+        };
+        let now = inner.clock.now();
+        let issuer = &inner.issuers[known.issuer as usize];
+        // No set that is fresh enough: a miss, which ends in a fetch or in 503.
+        let snapshot = issuer.ring.current(now)?;
+        if snapshot.generation != known.generation {
+            if !snapshot.keys.holds(&known.thumbprint) {
+                inner.cache.remove(hash);
+                return None;
+            }
+            let generation = snapshot.generation;
+            inner.cache.put(*hash, Verified { generation, ..Verified::clone(&known) });
+        }
+        inner.hits.fetch_add(1, Ordering::Relaxed);
+        let parts = known.identity.parts();
+        let times = (parts.issued_at, parts.not_before, parts.expires_at);
+        let verdict = rules::in_time(times.0, times.1, times.2, now, inner.leeway);
+        Some(match verdict {
+            Ok(()) => Ok(known.identity.clone()),
+            Err(reason) => {
+                if reason == reason::TOKEN_EXPIRED {
+                    inner.cache.remove(hash);
+                }
+                Err(reason.into())
+            }
+        })
+    }
+
+    /// Every cheap check of a token that is not cached.
+    fn candidate<'t, 'o>(
+        &self,
+        raw: RawToken<'t>,
+        header: Header,
+        object: &'o Object<'o>,
+    ) -> Result<Candidate<'t, 'o>, VerifyError> {
+        let claims = Claims::parse(&header, object)?;
+        let Some(issuer) = self.0.issuers.iter().position(|i| *i.policy.url == *claims.issuer) else {
+            return Err(if rules::is_management_api(claims.audience) {
+                reason::ADMIN_TENANT_TOKEN.into()
+            } else {
+                reason::UNTRUSTED_ISSUER.into()
+            });
+        };
+        let policy = &self.0.issuers[issuer].policy;
+        if !policy.algorithms.contains(&header.algorithm) {
+            return Err(reason::UNSUPPORTED_ALGORITHM.into());
+        }
+        rules::block(policy, &claims)?;
+        self.in_time(&claims)?;
+        Ok(Candidate { raw, header, claims, issuer })
+    }
+
+    fn in_time(&self, claims: &Claims<'_>) -> Result<(), VerifyError> {
+        let now = self.0.clock.now();
+        let (iat, nbf, exp) = (claims.issued_at, claims.not_before, claims.expires_at);
+        Ok(rules::in_time(iat, nbf, exp, now, self.0.leeway)?)
+    }
+
+    async fn cold(&self, token: &str, hash: TokenHash) -> Result<Identity, VerifyError> {
+        let (payload, raw, header) = parse(token)?;
+        let object = payload_object(&payload)?;
+        let candidate = self.candidate(raw, header, &object)?;
+        let snapshot = self.snapshot(&candidate).await?;
+        let _slot = self.0.flights.slot().await;
+        self.conclude(&candidate, &snapshot, hash)
+    }
+
+    /// The set that holds the token's key; decision by decision as [`crate::keys`] says.
+    async fn snapshot(&self, candidate: &Candidate<'_, '_>) -> Result<Arc<Snapshot>, VerifyError> {
+        let ring = &self.0.issuers[candidate.issuer].ring;
+        let holds = |s: &Arc<Snapshot>| s.keys.find(&candidate.header.kid).is_some();
+        let current = ring.current(self.0.clock.now());
+        let known = match current {
+            Some(snapshot) if holds(&snapshot) => return Ok(snapshot),
+            Some(snapshot) => Some(snapshot.generation),
+            None => None,
+        };
+        let Some(snapshot) = ring.newer(known).await else {
+            return Err(VerifyError::keys(ring.error(), ring.cool_down()));
+        };
+        if holds(&snapshot) {
+            return Ok(snapshot);
+        }
+        // `iat` has whole seconds; a token of the second in which the set was fetched may be newer.
+        if snapshot.fetched_at < at(candidate.claims.issued_at) + Duration::from_secs(1) {
+            return Err(VerifyError::keys(ring.error(), ring.cool_down()));
+        }
+        Err(reason::UNKNOWN_KEY.into())
+    }
+
+    /// The signature, the remaining claims, and the cache.
+    fn conclude(
+        &self,
+        candidate: &Candidate<'_, '_>,
+        snapshot: &Snapshot,
+        hash: TokenHash,
+    ) -> Result<Identity, VerifyError> {
+        let (header, claims) = (&candidate.header, &candidate.claims);
+        let key = snapshot.keys.find(&header.kid).ok_or(reason::UNKNOWN_KEY)?;
+        if !key.can_verify(header.algorithm) {
+            return Err(reason::ALGORITHM_MISMATCH.into());
+        }
+        let signature = raw_decode(candidate.raw.signature)?;
+        let signed = candidate.raw.signing_input.as_bytes();
+        if !key.verify(header.algorithm, signed, &signature) {
+            return Err(reason::BAD_SIGNATURE.into());
+        }
+        let policy = &self.0.issuers[candidate.issuer].policy;
+        let identity = rules::identity(policy, rules::block(policy, claims)?, claims)?;
+        // Waiting for keys or for a slot took time.
+        self.in_time(claims)?;
+        let issuer = u32::try_from(candidate.issuer).expect("a handful of issuers");
+        let (generation, thumbprint) = (snapshot.generation, key.thumbprint);
+        let verified = Verified { identity: identity.clone(), issuer, generation, thumbprint };
+        self.0.cache.put(hash, verified);
+        Ok(identity)
+    }
+}
+
+fn parse(token: &str) -> Result<(Vec<u8>, RawToken<'_>, Header), VerifyError> {
+    let raw = RawToken::parse(token)?;
+    let header = Header::parse(raw.header)?;
+    Ok((raw_decode(raw.payload)?, raw, header))
+}
+
+fn payload_object(payload: &[u8]) -> Result<Object<'_>, VerifyError> {
+    Ok(Object::parse(payload).map_err(|_| reason::MALFORMED_TOKEN)?)
+}
+
+impl std::fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let issuers: Vec<_> = self.0.issuers.iter().map(|i| i.policy.name()).collect();
+        f.debug_struct("Verifier").field("issuers", &issuers).finish_non_exhaustive()
+    }
+}
