@@ -1,1 +1,5 @@
-//! Stub.
+//! ForwardAuth and entitlement gateway: what Traefik asks, and the command line that says why.
+
+#![forbid(unsafe_code)]
+
+pub mod proxy;

@@ -1,2 +1,3 @@
-//! Stub.
+//! The `tiergate` command.
+
 fn main() {}

@@ -1,0 +1,406 @@
+//! X-Forwarded-* and its relatives become a [`ForwardedRequest`], or a refusal.
+//!
+//! The gateway never looks at its own request line: what the client wanted stands only in the
+//! headers that the proxy wrote. They are believed because the peer is a trusted proxy, and only
+//! if there is no doubt who wrote them:
+//!
+//! 1. A header whose name is a control or identity header spelled with `_` or `.` is refused,
+//!    since the proxy did not remove it and an upstream may take it for the real one.
+//! 2. A control header that occurs twice is refused, and so is one that `Connection` nominates,
+//!    since a proxy on the way may have to delete it.
+//! 3. The host, scheme, URI and method headers of the [`Profile`] must be there. There is no
+//!    second choice: a missing header is refused, never replaced by `Host` or the request line.
+//! 4. Each must parse. `CONNECT`, `TRACE` and `TRACK` are refused, as are schemes other than
+//!    `http`, `https`, `ws` and `wss`.
+
+use http::{HeaderMap, HeaderValue, Method, header};
+use thiserror::Error;
+
+use super::headers::is_identity_header;
+use super::host::{Host, HostError};
+use super::path::{CanonicalPath, PathError};
+use super::profile::Profile;
+
+/// What the client asked of the proxy.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ForwardedRequest<'a> {
+    /// With which method.
+    pub method: Method,
+    /// Over which scheme.
+    pub scheme: Scheme,
+    /// Of which host.
+    pub host: Host<'a>,
+    /// For which path.
+    pub path: CanonicalPath<'a>,
+    /// Whether it is a CORS preflight: `OPTIONS` with an origin and the method it asks for.
+    pub preflight: Option<Method>,
+}
+
+/// The scheme of a request; a web socket counts as the scheme it was opened with.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Scheme {
+    /// `http` or `ws`.
+    Http,
+    /// `https` or `wss`.
+    Https,
+}
+
+impl Scheme {
+    fn parse(value: &[u8]) -> Option<Self> {
+        let is = |scheme: &str| value.eq_ignore_ascii_case(scheme.as_bytes());
+        if is("https") || is("wss") {
+            Some(Self::Https)
+        } else if is("http") || is("ws") {
+            Some(Self::Http)
+        } else {
+            None
+        }
+    }
+
+    /// The port that goes without saying.
+    pub fn default_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+
+    /// `http` or `https`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+impl<'a> ForwardedRequest<'a> {
+    /// Reads the headers of one call of the proxy.
+    ///
+    /// # Errors
+    ///
+    /// Refuses missing, repeated, aliased and malformed control headers; see the [module](self).
+    pub fn parse(profile: Profile, headers: &'a HeaderMap) -> Result<Self, ForwardedError> {
+        refuse_doubtful_names(profile, headers)?;
+
+        let method = Method::from_bytes(required(headers, profile.method_header())?.as_bytes())
+            .map_err(|_| ForwardedError::Method)?;
+        if is_forbidden(&method) {
+            return Err(ForwardedError::ForbiddenMethod);
+        }
+        let scheme = Scheme::parse(required(headers, "x-forwarded-proto")?.as_bytes())
+            .ok_or(ForwardedError::Scheme)?;
+        let host =
+            Host::parse(required(headers, "x-forwarded-host")?.as_bytes(), scheme.default_port())?;
+        let path = CanonicalPath::parse(required(headers, profile.uri_header())?.as_bytes())?;
+        let preflight = preflight(&method, headers);
+        Ok(Self { method, scheme, host, path, preflight })
+    }
+}
+
+/// Why the headers of a call were refused.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+pub enum ForwardedError {
+    /// A header that must be there is not.
+    #[error("the proxy did not send `{0}`")]
+    Missing(&'static str),
+    /// A control header occurs more than once.
+    #[error("the header `{0}` occurs more than once")]
+    Repeated(String),
+    /// A header's name is that of a control or identity header, spelled otherwise.
+    #[error("the header `{alias}` is another spelling of `{name}`")]
+    Aliased {
+        /// As it was sent.
+        alias: String,
+        /// What it can be taken for.
+        name: String,
+    },
+    /// `Connection` nominates a control or identity header for deletion.
+    #[error("the header `connection` nominates `{0}`")]
+    Nominated(String),
+    /// The method is not a token.
+    #[error("the forwarded method is malformed")]
+    Method,
+    /// `CONNECT`, `TRACE` or `TRACK`.
+    #[error("the forwarded method is never routed")]
+    ForbiddenMethod,
+    /// The scheme is none of `http`, `https`, `ws`, `wss`.
+    #[error("the forwarded scheme is none of `http`, `https`, `ws`, `wss`")]
+    Scheme,
+    /// The host is malformed.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The path is malformed or ambiguous.
+    #[error(transparent)]
+    Path(#[from] PathError),
+}
+
+impl ForwardedError {
+    /// The reason code under which this refusal is answered, counted and logged.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Missing(_) => "control_header_missing",
+            Self::Repeated(_) => "control_header_repeated",
+            Self::Aliased { .. } => "control_header_aliased",
+            Self::Nominated(_) => "control_header_nominated",
+            Self::Method | Self::ForbiddenMethod => "forbidden_method",
+            Self::Scheme => "malformed_scheme",
+            Self::Host(_) => "malformed_host",
+            Self::Path(error) => error.code(),
+        }
+    }
+}
+
+/// Methods that carry a tunnel or echo credentials; no route can name them.
+pub fn is_forbidden(method: &Method) -> bool {
+    ["CONNECT", "TRACE", "TRACK"].iter().any(|name| method.as_str().eq_ignore_ascii_case(name))
+}
+
+fn required<'a>(
+    headers: &'a HeaderMap,
+    name: &'static str,
+) -> Result<&'a HeaderValue, ForwardedError> {
+    headers.get(name).ok_or(ForwardedError::Missing(name))
+}
+
+fn refuse_doubtful_names(profile: Profile, headers: &HeaderMap) -> Result<(), ForwardedError> {
+    let is_ours = |name: &str| profile.is_control(name) || is_identity_header(name);
+    for name in headers.keys() {
+        let name = name.as_str();
+        if name.contains(['_', '.']) {
+            let plain = name.replace(['_', '.'], "-");
+            if is_ours(&plain) {
+                return Err(ForwardedError::Aliased { alias: name.to_owned(), name: plain });
+            }
+        } else if name.starts_with("x-")
+            && profile.is_control(name)
+            && headers.get_all(name).iter().nth(1).is_some()
+        {
+            return Err(ForwardedError::Repeated(name.to_owned()));
+        }
+    }
+    for value in headers.get_all(header::CONNECTION) {
+        for option in value.as_bytes().split(|byte| *byte == b',') {
+            let option = String::from_utf8_lossy(option.trim_ascii()).to_ascii_lowercase();
+            if is_ours(&option.replace(['_', '.'], "-")) {
+                return Err(ForwardedError::Nominated(option));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The method that a CORS preflight asks for; a lone `OPTIONS` is no preflight.
+fn preflight(method: &Method, headers: &HeaderMap) -> Option<Method> {
+    if method != Method::OPTIONS || !headers.contains_key(header::ORIGIN) {
+        return None;
+    }
+    let mut asked = headers.get_all(header::ACCESS_CONTROL_REQUEST_METHOD).iter();
+    match (asked.next(), asked.next()) {
+        (Some(method), None) => Method::from_bytes(method.as_bytes()).ok(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderName;
+
+    use super::*;
+
+    const GOOD: &[(&str, &str)] = &[
+        ("X-Forwarded-Method", "GET"),
+        ("X-Forwarded-Proto", "https"),
+        ("X-Forwarded-Host", "app.example.com"),
+        ("X-Forwarded-Uri", "/a?b=c"),
+        ("X-Forwarded-For", "10.0.0.1"),
+        ("X-Forwarded-Port", "443"),
+    ];
+
+    fn headers(lines: &[(&str, &str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in lines {
+            map.append(
+                HeaderName::from_bytes(name.as_bytes()).expect("a header name"),
+                HeaderValue::from_bytes(value.as_bytes()).expect("a header value"),
+            );
+        }
+        map
+    }
+
+    fn good_but(name: &str, value: Option<&str>) -> HeaderMap {
+        let mut lines: Vec<_> =
+            GOOD.iter().copied().filter(|(n, _)| !n.eq_ignore_ascii_case(name)).collect();
+        lines.extend(value.map(|value| (name, value)));
+        headers(&lines)
+    }
+
+    #[track_caller]
+    fn check(map: &HeaderMap, expected: &str) {
+        let got = match ForwardedRequest::parse(Profile::Traefik, map) {
+            Ok(r) => format!("{} {}://{}{}", r.method, r.scheme.as_str(), r.host, r.path),
+            Err(error) => error.code().to_owned(),
+        };
+        assert_eq!(got, expected);
+    }
+
+    #[test]
+    fn a_call_of_traefik() {
+        check(&headers(GOOD), "GET https://app.example.com/a");
+        // A name in another case is the same name; `HeaderMap` keeps them in lower case.
+        check(&good_but("x-forwarded-uri", Some("/b")), "GET https://app.example.com/b");
+    }
+
+    #[test]
+    fn each_deciding_header_is_required() {
+        for name in
+            ["X-Forwarded-Method", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Uri"]
+        {
+            check(&good_but(name, None), "control_header_missing");
+        }
+        for name in ["X-Forwarded-For", "X-Forwarded-Port", "X-Forwarded-Prefix"] {
+            check(&good_but(name, None), "GET https://app.example.com/a");
+        }
+        // Neither the real `Host` nor another proxy's header is a second choice.
+        let mut map = good_but("X-Forwarded-Host", None);
+        map.insert("host", HeaderValue::from_static("app.example.com"));
+        check(&map, "control_header_missing");
+        let mut map = good_but("X-Forwarded-Uri", None);
+        map.insert("x-original-uri", HeaderValue::from_static("/public"));
+        map.insert("x-original-url", HeaderValue::from_static("/public"));
+        check(&map, "control_header_missing");
+    }
+
+    #[test]
+    fn control_headers_are_single() {
+        for name in ["Method", "Proto", "Host", "Uri", "For", "Port", "Prefix", "Server"] {
+            let name = format!("X-Forwarded-{name}");
+            let mut lines = GOOD.to_vec();
+            lines.push((&name, "/public"));
+            lines.push((&name, "/public"));
+            check(&headers(&lines), "control_header_repeated");
+        }
+    }
+
+    #[test]
+    fn aliases_of_control_and_identity_headers_are_refused() {
+        for name in [
+            "X_Forwarded_Uri",
+            "X.Forwarded.Uri",
+            "X-Forwarded_Method",
+            "X_Forwarded-Host",
+            "X.Forwarded-Proto",
+            "X_Forwarded_For",
+            "X_Forwarded_Port",
+            "X_Forwarded_Prefix",
+            "X_Real_Ip",
+            "X_Tenant_Id",
+            "X.Tenant.Tier",
+            "x-tenant_features",
+            "X_Auth_Subject",
+            "X-Auth.Roles",
+            "X_Decision_Id",
+        ] {
+            let mut lines = GOOD.to_vec();
+            lines.push((name, "evil"));
+            check(&headers(&lines), "control_header_aliased");
+        }
+        let mut lines = GOOD.to_vec();
+        lines.push(("X_Something_Else", "fine"));
+        check(&headers(&lines), "GET https://app.example.com/a");
+    }
+
+    #[test]
+    fn nominated_control_headers_are_refused() {
+        for value in ["X-Forwarded-Uri", "close, x-forwarded-uri", "X-Tenant-Id", "x_tenant_id"] {
+            let mut lines = GOOD.to_vec();
+            lines.push(("Connection", value));
+            check(&headers(&lines), "control_header_nominated");
+        }
+        let mut lines = GOOD.to_vec();
+        lines.push(("Connection", "keep-alive, Upgrade"));
+        check(&headers(&lines), "GET https://app.example.com/a");
+    }
+
+    #[test]
+    fn headers_of_other_proxies_and_of_the_client_are_not_read() {
+        for name in [
+            "X-Original-URL",
+            "X-Original-URI",
+            "X-Original-Method",
+            "X-Rewrite-URL",
+            "X-HTTP-Method-Override",
+            "X-Envoy-Original-Path",
+            "Forwarded",
+            "X-Tenant-Id",
+        ] {
+            let mut lines = GOOD.to_vec();
+            lines.push((name, "/public"));
+            check(&headers(&lines), "GET https://app.example.com/a");
+        }
+    }
+
+    #[test]
+    fn nginx_has_its_own_headers() {
+        let map = headers(&[
+            ("X-Original-Method", "POST"),
+            ("X-Original-Uri", "/real"),
+            ("X-Forwarded-Proto", "http"),
+            ("X-Forwarded-Host", "app.example.com"),
+            ("X-Forwarded-Uri", "/spoof"),
+            ("X-Forwarded-Method", "GET"),
+        ]);
+        let request = ForwardedRequest::parse(Profile::Nginx, &map).expect("complete");
+        assert_eq!((request.method.as_str(), request.path.as_str()), ("POST", "/real"));
+    }
+
+    #[test]
+    fn methods() {
+        check(&good_but("X-Forwarded-Method", Some("PATCH")), "PATCH https://app.example.com/a");
+        check(&good_but("X-Forwarded-Method", Some("FOO")), "FOO https://app.example.com/a");
+        for method in ["CONNECT", "TRACE", "TRACK", "connect", "", "GET POST", "GET,POST"] {
+            check(&good_but("X-Forwarded-Method", Some(method)), "forbidden_method");
+        }
+    }
+
+    #[test]
+    fn schemes() {
+        for scheme in ["https", "wss", "HTTPS"] {
+            check(&good_but("X-Forwarded-Proto", Some(scheme)), "GET https://app.example.com/a");
+        }
+        for scheme in ["http", "ws"] {
+            check(&good_but("X-Forwarded-Proto", Some(scheme)), "GET http://app.example.com/a");
+        }
+        for scheme in ["javascript", "", "https, http", "ftp"] {
+            check(&good_but("X-Forwarded-Proto", Some(scheme)), "malformed_scheme");
+        }
+    }
+
+    #[test]
+    fn hosts_and_paths_are_canonical() {
+        check(
+            &good_but("X-Forwarded-Host", Some("APP.example.com.:443")),
+            "GET https://app.example.com/a",
+        );
+        check(&good_but("X-Forwarded-Host", Some("a.example, b.example")), "malformed_host");
+        check(&good_but("X-Forwarded-Host", Some("")), "malformed_host");
+        check(&good_but("X-Forwarded-Uri", Some("/%61dmin")), "GET https://app.example.com/admin");
+        check(&good_but("X-Forwarded-Uri", Some("/a/../b")), "ambiguous_path");
+        check(&good_but("X-Forwarded-Uri", Some("")), "malformed_uri");
+    }
+
+    #[test]
+    fn a_preflight_has_an_origin_and_a_method() {
+        let mut map = good_but("X-Forwarded-Method", Some("OPTIONS"));
+        let preflight = |map: &HeaderMap| {
+            ForwardedRequest::parse(Profile::Traefik, map).expect("complete").preflight
+        };
+        assert_eq!(preflight(&map), None);
+        map.insert("origin", HeaderValue::from_static("https://ui.example.com"));
+        assert_eq!(preflight(&map), None);
+        map.insert("access-control-request-method", HeaderValue::from_static("PUT"));
+        assert_eq!(preflight(&map), Some(Method::PUT));
+        map.insert("x-forwarded-method", HeaderValue::from_static("GET"));
+        assert_eq!(preflight(&map), None);
+    }
+}

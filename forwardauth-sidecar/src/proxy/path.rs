@@ -1,0 +1,431 @@
+//! The one canonicaliser of paths.
+//!
+//! A gateway is bypassed when it decides on another path than the one the upstream routes on.
+//! [`CanonicalPath::parse`] therefore refuses every spelling that two programs could read
+//! differently, and turns what remains into its only form: decoded, absolute, without query.
+//!
+//! The rules, in the order in which they are tested:
+//!
+//! 1. A `#` anywhere is refused: no client sends a fragment.
+//! 2. Only what stands before the first `?` is looked at; a query never takes part in a decision.
+//! 3. The path is at most [`MAX_PATH_BYTES`] long and starts with one `/`. `*` and the absolute
+//!    form (`http://...`) are refused.
+//! 4. Control characters, spaces and bytes beyond ASCII are refused when they are not escaped.
+//! 5. An escape must be `%` and two hexadecimal digits. Escapes of `/ \ % ? # ;` and of control
+//!    characters are refused; every other one stands for its character, so `/%61dmin` is `/admin`.
+//! 6. `\` and `;` are refused: some servers read the first as `/`, some cut the path at the second.
+//! 7. Empty segments, `.` and `..`, and segments that begin with a space or end in a dot or a space
+//!    are refused. One `/` at the end is kept, and `/admin/` is another path than `/admin`.
+//! 8. What was escaped must be UTF-8, and beyond ASCII only letters, digits and combining accents:
+//!    a full-width `／` becomes a `/` in servers that fold compatibility characters.
+//! 9. `,/` is refused: that is how two header values look after a proxy has joined them.
+//!
+//! ```
+//! use tiergate::proxy::path::{CanonicalPath, PathError};
+//!
+//! let path = CanonicalPath::parse(b"/%61dmin?next=/public").expect("one meaning only");
+//! assert_eq!(path.as_str(), "/admin");
+//! assert_eq!(CanonicalPath::parse(b"/public/%2e%2e/admin"), Err(PathError::DotSegment));
+//! ```
+
+use std::borrow::Cow;
+use std::fmt;
+
+use thiserror::Error;
+
+/// Longest path that is looked at, in bytes and without the query.
+pub const MAX_PATH_BYTES: usize = 8 * 1024;
+
+/// A path in its only spelling: absolute, decoded, without query, fragment or dot segment.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct CanonicalPath<'a>(Cow<'a, str>);
+
+impl<'a> CanonicalPath<'a> {
+    /// Reads the path from what a proxy says the request target was.
+    ///
+    /// # Errors
+    ///
+    /// Refuses every target that could be read in two ways; see the [module](self).
+    pub fn parse(target: &'a [u8]) -> Result<Self, PathError> {
+        if target.contains(&b'#') {
+            return Err(PathError::Fragment);
+        }
+        let end = target.iter().position(|byte| *byte == b'?').unwrap_or(target.len());
+        let raw = &target[..end];
+        check_form(raw)?;
+        let decoded = if raw.contains(&b'%') {
+            Cow::Owned(decode(raw)?)
+        } else {
+            check_plain(raw)?;
+            // INVARIANT: `check_plain` let only ASCII through.
+            Cow::Borrowed(std::str::from_utf8(raw).map_err(|_| PathError::NotUtf8)?)
+        };
+        check_segments(&decoded)?;
+        Ok(Self(decoded))
+    }
+
+    /// The decoded path; it begins with `/`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The same path, independent of the header it was read from.
+    pub fn into_owned(self) -> CanonicalPath<'static> {
+        CanonicalPath(Cow::Owned(self.0.into_owned()))
+    }
+}
+
+impl fmt::Display for CanonicalPath<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Why a request target was refused.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+pub enum PathError {
+    /// The value is empty.
+    #[error("the request target is empty")]
+    Empty,
+    /// `*`, which names the server and not a resource.
+    #[error("the request target `*` names no resource")]
+    Asterisk,
+    /// `http://host/path` or `//host`-like targets that name a host themselves.
+    #[error("the request target is in absolute form")]
+    AbsoluteForm,
+    /// The first byte is not `/`.
+    #[error("the request target does not begin with `/`")]
+    NotRooted,
+    /// The path is longer than [`MAX_PATH_BYTES`].
+    #[error("the path is longer than {MAX_PATH_BYTES} bytes")]
+    TooLong,
+    /// A `#`.
+    #[error("the request target contains a `#`")]
+    Fragment,
+    /// A control character, escaped or not.
+    #[error("the path contains a control character")]
+    ControlCharacter,
+    /// A space that is not escaped.
+    #[error("the path contains a space")]
+    Space,
+    /// A byte beyond ASCII that is not escaped.
+    #[error("the path contains a byte beyond ascii that is not escaped")]
+    RawNonAscii,
+    /// `%` without two hexadecimal digits.
+    #[error("the path contains a broken percent escape")]
+    BrokenEscape,
+    /// Escapes that do not decode to UTF-8.
+    #[error("the path does not decode to utf-8")]
+    NotUtf8,
+    /// `.` or `..` as a segment.
+    #[error("the path contains a dot segment")]
+    DotSegment,
+    /// `//`.
+    #[error("the path contains an empty segment")]
+    EmptySegment,
+    /// A segment that ends in a dot, or begins or ends with a space.
+    #[error("a path segment ends in a dot, or begins or ends with a space")]
+    PaddedSegment,
+    /// `\`, which some servers read as `/`.
+    #[error("the path contains a backslash")]
+    Backslash,
+    /// `;`, at which some servers cut the path.
+    #[error("the path contains a semicolon")]
+    Semicolon,
+    /// An escape of a character that structures a path.
+    #[error("the path contains an escaped `{0}`")]
+    EscapedSeparator(char),
+    /// A character that may be folded to one that structures a path.
+    #[error("the path contains the character U+{:04X}, which is neither letter nor digit", *.0 as u32)]
+    Lookalike(char),
+    /// `,/`, as in two values joined to one.
+    #[error("the path contains `,/`, as in two header values joined to one")]
+    JoinedValues,
+}
+
+impl PathError {
+    /// The reason code under which this refusal is answered, counted and logged.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::TooLong => "uri_too_long",
+            Self::Empty
+            | Self::Asterisk
+            | Self::AbsoluteForm
+            | Self::NotRooted
+            | Self::ControlCharacter
+            | Self::Space
+            | Self::RawNonAscii
+            | Self::BrokenEscape
+            | Self::NotUtf8 => "malformed_uri",
+            Self::Fragment
+            | Self::DotSegment
+            | Self::EmptySegment
+            | Self::PaddedSegment
+            | Self::Backslash
+            | Self::Semicolon
+            | Self::EscapedSeparator(_)
+            | Self::Lookalike(_)
+            | Self::JoinedValues => "ambiguous_path",
+        }
+    }
+}
+
+fn check_form(raw: &[u8]) -> Result<(), PathError> {
+    match raw.first() {
+        None => return Err(PathError::Empty),
+        Some(b'/') => {}
+        Some(b'*') if raw.len() == 1 => return Err(PathError::Asterisk),
+        Some(_) if raw.windows(3).any(|three| three == b"://") => {
+            return Err(PathError::AbsoluteForm);
+        }
+        Some(_) => return Err(PathError::NotRooted),
+    }
+    if raw.len() > MAX_PATH_BYTES { Err(PathError::TooLong) } else { Ok(()) }
+}
+
+/// What must hold for each byte that stands in the path unescaped.
+fn check_byte(byte: u8) -> Result<(), PathError> {
+    match byte {
+        0..=0x1F | 0x7F => Err(PathError::ControlCharacter),
+        b' ' => Err(PathError::Space),
+        b'\\' => Err(PathError::Backslash),
+        b';' => Err(PathError::Semicolon),
+        0x80.. => Err(PathError::RawNonAscii),
+        _ => Ok(()),
+    }
+}
+
+fn check_plain(raw: &[u8]) -> Result<(), PathError> {
+    raw.iter().try_for_each(|byte| check_byte(*byte))
+}
+
+fn decode(raw: &[u8]) -> Result<String, PathError> {
+    let mut decoded = Vec::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some((&byte, tail)) = rest.split_first() {
+        if byte == b'%' {
+            let (&[high, low], tail) =
+                tail.split_first_chunk::<2>().ok_or(PathError::BrokenEscape)?;
+            let byte = hex(high)? << 4 | hex(low)?;
+            match byte {
+                0..=0x1F | 0x7F => return Err(PathError::ControlCharacter),
+                b'/' | b'\\' | b'%' | b'?' | b'#' | b';' => {
+                    return Err(PathError::EscapedSeparator(char::from(byte)));
+                }
+                _ => decoded.push(byte),
+            }
+            rest = tail;
+        } else {
+            check_byte(byte)?;
+            decoded.push(byte);
+            rest = tail;
+        }
+    }
+    let decoded = String::from_utf8(decoded).map_err(|_| PathError::NotUtf8)?;
+    match decoded.chars().find(|c| !c.is_ascii() && !is_plain_beyond_ascii(*c)) {
+        Some(c) => Err(PathError::Lookalike(c)),
+        None => Ok(decoded),
+    }
+}
+
+fn hex(digit: u8) -> Result<u8, PathError> {
+    match digit {
+        b'0'..=b'9' => Ok(digit - b'0'),
+        b'a'..=b'f' => Ok(digit - b'a' + 10),
+        b'A'..=b'F' => Ok(digit - b'A' + 10),
+        _ => Err(PathError::BrokenEscape),
+    }
+}
+
+/// Letters, digits and combining accents, but no compatibility form of an ASCII character.
+fn is_plain_beyond_ascii(c: char) -> bool {
+    let folds_to_ascii = matches!(c,
+        '\u{FF00}'..='\u{FFEF}'        // full-width and half-width forms
+        | '\u{2460}'..='\u{24FF}'      // enclosed and numbered forms such as `1.`
+        | '\u{2100}'..='\u{218F}'      // letter-like symbols and number forms
+        | '\u{1D400}'..='\u{1D7FF}'    // mathematical letters
+        | '\u{1F100}'..='\u{1F1FF}'    // enclosed letters and digits
+        | '\u{FB00}'..='\u{FB06}'      // Latin ligatures
+        | '\u{2070}'..='\u{209F}'      // superscripts and subscripts
+        | '\u{17F}'                    // long s folds to `s`
+    );
+    !folds_to_ascii && (c.is_alphanumeric() || matches!(c, '\u{300}'..='\u{36F}'))
+}
+
+fn check_segments(path: &str) -> Result<(), PathError> {
+    if path.contains(",/") {
+        return Err(PathError::JoinedValues);
+    }
+    let mut segments = path[1..].split('/').peekable();
+    while let Some(segment) = segments.next() {
+        match segment {
+            "" if segments.peek().is_some() => return Err(PathError::EmptySegment),
+            "." | ".." => return Err(PathError::DotSegment),
+            _ if segment.ends_with(['.', ' ']) || segment.starts_with(' ') => {
+                return Err(PathError::PaddedSegment);
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(target: &str, expected: Result<&str, PathError>) {
+        check_bytes(target.as_bytes(), expected);
+    }
+
+    #[track_caller]
+    fn check_bytes(target: &[u8], expected: Result<&str, PathError>) {
+        let got = CanonicalPath::parse(target);
+        assert_eq!(got.as_ref().map(CanonicalPath::as_str).map_err(|e| *e), expected);
+    }
+
+    #[test]
+    fn plain_paths_stand_for_themselves() {
+        check("/", Ok("/"));
+        check("/admin", Ok("/admin"));
+        check("/admin/", Ok("/admin/"));
+        check("/ADMIN", Ok("/ADMIN"));
+        check("/a.b/c..d/.hidden", Ok("/a.b/c..d/.hidden"));
+        check("/api/v1/exchanges/0af7651916cd43dd8448eb211c80319c", {
+            Ok("/api/v1/exchanges/0af7651916cd43dd8448eb211c80319c")
+        });
+        check("/a,b:c@d!$&'()*+=~_-", Ok("/a,b:c@d!$&'()*+=~_-"));
+    }
+
+    #[test]
+    fn escapes_of_plain_characters_are_the_characters() {
+        check("/%61dmin", Ok("/admin"));
+        check("/%41dmin", Ok("/Admin"));
+        check("/%7Eu", Ok("/~u"));
+        check("/a%3Ab", Ok("/a:b"));
+        check("/a%20b", Ok("/a b"));
+        check("/caf%C3%A9", Ok("/café"));
+        check("/cafe%CC%81", Ok("/cafe\u{301}"));
+    }
+
+    #[test]
+    fn the_query_takes_no_part() {
+        check("/public?x=/../admin", Ok("/public"));
+        check("/admin?/public", Ok("/admin"));
+        check("/a?b?c", Ok("/a"));
+        check("/a?", Ok("/a"));
+        check("/a?x=%2F%2e%2e//", Ok("/a"));
+        check("/a?x=%zz", Ok("/a"));
+        check_bytes(b"/a?x=\xff\xfe|\"<>", Ok("/a"));
+    }
+
+    #[test]
+    fn dot_segments_are_refused_in_every_spelling() {
+        check("/public/../admin", Err(PathError::DotSegment));
+        check("/public/%2e%2e/admin", Err(PathError::DotSegment));
+        check("/public/%2E./admin", Err(PathError::DotSegment));
+        check("/./admin", Err(PathError::DotSegment));
+        check("/admin/.", Err(PathError::DotSegment));
+        check("/..", Err(PathError::DotSegment));
+        check("/public/..%2fadmin", Err(PathError::EscapedSeparator('/')));
+        check("/public/%252e%252e/admin", Err(PathError::EscapedSeparator('%')));
+        check("/public;/../admin", Err(PathError::Semicolon));
+        check("/public/..;/admin", Err(PathError::Semicolon));
+    }
+
+    #[test]
+    fn empty_segments_are_refused() {
+        check("//admin", Err(PathError::EmptySegment));
+        check("///admin", Err(PathError::EmptySegment));
+        check("/admin//", Err(PathError::EmptySegment));
+        check("//evil.com/x", Err(PathError::EmptySegment));
+    }
+
+    #[test]
+    fn separators_in_disguise_are_refused() {
+        check("/admin;x=1", Err(PathError::Semicolon));
+        check("/admin%3Bx=1", Err(PathError::EscapedSeparator(';')));
+        check("/admin%00", Err(PathError::ControlCharacter));
+        check("/admin%0d%0aX: y", Err(PathError::ControlCharacter));
+        check("/admin\\..\\x", Err(PathError::Backslash));
+        check("/admin%5c", Err(PathError::EscapedSeparator('\\')));
+        check("/a%2Fb", Err(PathError::EscapedSeparator('/')));
+        check("/a%3Fb", Err(PathError::EscapedSeparator('?')));
+        check("/public%23/../admin", Err(PathError::EscapedSeparator('#')));
+        check("/admin#/public", Err(PathError::Fragment));
+        check("/public?x#/admin", Err(PathError::Fragment));
+        check("/admin.", Err(PathError::PaddedSegment));
+        check("/admin%20", Err(PathError::PaddedSegment));
+        check("/%20admin", Err(PathError::PaddedSegment));
+        check("/admin%2E", Err(PathError::PaddedSegment));
+    }
+
+    #[test]
+    fn other_forms_of_the_target_are_refused() {
+        check("http://evil/admin", Err(PathError::AbsoluteForm));
+        check("*", Err(PathError::Asterisk));
+        check("admin", Err(PathError::NotRooted));
+        check("evil.com:443", Err(PathError::NotRooted));
+        check("", Err(PathError::Empty));
+        check("?x", Err(PathError::Empty));
+        check("/public, /admin", Err(PathError::Space));
+        check("/public,/admin", Err(PathError::JoinedValues));
+        check("/a b", Err(PathError::Space));
+        check("/a\tb", Err(PathError::ControlCharacter));
+        check(&format!("/{}", "a".repeat(16 * 1024)), Err(PathError::TooLong));
+        check(&format!("/a?{}", "q".repeat(64 * 1024)), Ok("/a"));
+    }
+
+    #[test]
+    fn encodings_that_are_not_utf8_are_refused() {
+        check("/%ff", Err(PathError::NotUtf8));
+        check("/%c0%af", Err(PathError::NotUtf8));
+        check("/%e0%80%af", Err(PathError::NotUtf8));
+        check("/%ed%a0%80", Err(PathError::NotUtf8));
+        check("/a%zz", Err(PathError::BrokenEscape));
+        check("/a%4", Err(PathError::BrokenEscape));
+        check("/a%", Err(PathError::BrokenEscape));
+        check("/a%+1", Err(PathError::BrokenEscape));
+        check_bytes(b"/caf\xc3\xa9", Err(PathError::RawNonAscii));
+        check_bytes("／admin".as_bytes(), Err(PathError::NotRooted));
+        check_bytes("/／admin".as_bytes(), Err(PathError::RawNonAscii));
+    }
+
+    #[test]
+    fn characters_that_fold_to_others_are_refused() {
+        check("/%EF%BC%8Fadmin", Err(PathError::Lookalike('／')));
+        check("/%EF%BD%81dmin", Err(PathError::Lookalike('ａ')));
+        check("/%EF%BC%8E%EF%BC%8E/admin", Err(PathError::Lookalike('．')));
+        check("/a%E2%88%95b", Err(PathError::Lookalike('∕')));
+        check("/a%E2%80%8Bb", Err(PathError::Lookalike('\u{200B}')));
+        check("/a%E2%80%AEb", Err(PathError::Lookalike('\u{202E}')));
+        check("/admin%C2%85", Err(PathError::Lookalike('\u{85}')));
+        check("/%E2%84%AAey", Err(PathError::Lookalike('\u{212A}')));
+    }
+
+    proptest! {
+        /// What comes out has one spelling: reading it again, escaped or not, changes nothing.
+        #[test]
+        fn canonical_is_a_fixed_point(target in prop::collection::vec(any::<u8>(), 0..64)) {
+            let mut target = target;
+            target.insert(0, b'/');
+            if let Ok(path) = CanonicalPath::parse(&target) {
+                let escaped: String =
+                    path.as_str().bytes().fold(String::new(), |mut text, byte| {
+                        use std::fmt::Write as _;
+                        if byte == b'/' { text.push('/') } else {
+                            write!(text, "%{byte:02x}").expect("writing to a string works");
+                        }
+                        text
+                    });
+                let again = CanonicalPath::parse(escaped.as_bytes());
+                prop_assert_eq!(again.expect("canonical paths can be escaped"), path.clone());
+                prop_assert!(!path.as_str().contains("//"));
+                prop_assert!(path.as_str().split('/').all(|s| s != "." && s != ".."));
+            }
+        }
+    }
+}
