@@ -1,1 +1,19 @@
-//! Stub.
+//! From a tenant's licenses to its features, levels and limits: one pure resolution.
+
+mod catalog;
+mod model;
+mod reason;
+mod resolve;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use catalog::{
+    Addon, Catalog, CatalogError, Feature, FeatureKind, Need, OnExpiry, Terms, Tier, UnknownFeature,
+};
+pub use model::{
+    Effect, FeatureKey, InvalidDuration, InvalidName, InvalidTime, License, LicenseKind,
+    LicenseSource, Override, Pin, Standing, TenantId, TenantRecord, TenantRef, TenantStatus,
+    UnknownWord, Value, format_duration, format_time, parse_duration, parse_time,
+};
+pub use reason::Reason;
+pub use resolve::{EntitlementSet, Freshness, NotEntitled, Provenance, State, resolve};

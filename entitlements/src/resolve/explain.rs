@@ -1,0 +1,258 @@
+//! Which row decided, and what would unlock more.
+
+use super::set::{EntitlementSet, NotEntitled, Parts};
+use super::{Origin, State};
+use crate::catalog::{Catalog, FeatureKind, Need};
+use crate::model::{
+    Effect, FeatureKey, License, LicenseKind, Standing, TenantRecord, Value, format_time,
+};
+use crate::reason::Reason;
+
+/// Where the value of one feature comes from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Provenance {
+    /// The feature.
+    pub feature: FeatureKey,
+    /// Its value.
+    pub value: Value,
+    /// What decided: a license, an override, or the tenant's state.
+    pub from: String,
+    /// Tiers and add-ons that would give more; empty at the highest, and where no plan would help.
+    pub unlocked_by: Vec<String>,
+}
+
+pub(super) fn provenance(set: &EntitlementSet) -> Vec<Provenance> {
+    let parts = set.parts();
+    let features = parts.catalog.features().iter();
+    features
+        .zip(&parts.values)
+        .zip(&parts.origins)
+        .enumerate()
+        .map(|(position, ((feature, value), origin))| Provenance {
+            feature: feature.key.clone(),
+            value: value.clone(),
+            from: origin_in_words(parts, position, *origin),
+            unlocked_by: if helps(parts, *origin) {
+                offers(parts, position, |offer| !value.at_least(offer))
+            } else {
+                Vec::new()
+            },
+        })
+        .collect()
+}
+
+/// The answer to a need that is not met.
+pub(super) fn denial(set: &EntitlementSet, need: &Need) -> NotEntitled {
+    let parts = set.parts();
+    let key = need.feature();
+    let current = &parts.values[need.position];
+    let origin = parts.origins[need.position];
+    let unlocked_by = if helps(parts, origin) {
+        offers(parts, need.position, |offer| need.satisfied_by(offer))
+    } else {
+        Vec::new()
+    };
+    let tenant = &parts.tenant.id;
+    let (reason, mut detail) = match (parts.state.reason(), origin) {
+        (Some(reason), _) => (reason, state_in_words(parts)),
+        (None, Origin::Override(index)) if takes_away(&parts.tenant, index) => {
+            let why = origin_in_words(parts, need.position, origin);
+            (Reason::OverrideDeny, format!("`{key}` is `{current}` for tenant `{tenant}` by {why}"))
+        }
+        (None, _) => {
+            let tier = parts.tier.as_deref().unwrap_or("none");
+            if current.is_lowest() {
+                let detail = format!("tier `{tier}` of tenant `{tenant}` does not include `{key}`");
+                (Reason::NotInPlan, detail)
+            } else {
+                let least = need.minimum();
+                let detail = format!(
+                    "`{key}` is `{current}` in tier `{tier}` of tenant `{tenant}`, `{least}` is needed"
+                );
+                (Reason::LevelTooLow, detail)
+            }
+        }
+    };
+    if parts.state.is_usable() && !unlocked_by.is_empty() {
+        detail.push_str("; it comes with ");
+        detail.push_str(&in_words(&unlocked_by));
+    }
+    NotEntitled {
+        reason,
+        feature: Some(key.clone()),
+        required: Some(need.minimum().to_string()),
+        current: Some(current.to_string()),
+        unlocked_by,
+        detail,
+    }
+}
+
+/// The answer of a tenant that is not served.
+pub(super) fn unusable(set: &EntitlementSet, reason: Reason) -> NotEntitled {
+    NotEntitled {
+        reason,
+        feature: None,
+        required: None,
+        current: None,
+        unlocked_by: Vec::new(),
+        detail: state_in_words(set.parts()),
+    }
+}
+
+fn state_in_words(parts: &Parts) -> String {
+    let tenant = &parts.tenant;
+    let id = &tenant.id;
+    let because = |text: &Option<String>| match text {
+        Some(text) => format!(" ({text})"),
+        None => String::new(),
+    };
+    let license = parts.blamed.map(|index| &tenant.licenses[index]);
+    match (parts.state, license) {
+        (State::TenantSuspended, _) => {
+            format!("tenant `{id}` is suspended{}", because(&tenant.status_reason))
+        }
+        (State::TenantClosed, _) => {
+            format!("tenant `{id}` is closed{}", because(&tenant.status_reason))
+        }
+        (State::Active | State::Grace, Some(license)) => {
+            format!("tenant `{id}` has {}", license_in_words(license, Standing::Active))
+        }
+        (State::Expired, Some(license)) => {
+            let end = license.ends_at.map(format_time).unwrap_or_default();
+            let grace =
+                match license.grace_ends_at().filter(|_| !license.effective_grace().is_zero()) {
+                    Some(end) => format!(", its grace at {}", format_time(end)),
+                    None => String::new(),
+                };
+            format!("license `{}` of tenant `{id}` ended at {end}{grace}", license.id)
+        }
+        (State::NotYetValid, Some(license)) => format!(
+            "license `{}` of tenant `{id}` starts at {}",
+            license.id,
+            format_time(license.starts_at)
+        ),
+        (State::LicenseSuspended, Some(license)) => format!(
+            "license `{}` of tenant `{id}` is suspended{}",
+            license.id,
+            because(&license.status_reason)
+        ),
+        (State::LicenseRevoked, Some(license)) => {
+            let at = license.revoked_at.map(format_time).unwrap_or_default();
+            let why = because(&license.status_reason);
+            format!("license `{}` of tenant `{id}` was revoked at {at}{why}", license.id)
+        }
+        (State::UnknownPlan, Some(license)) => format!(
+            "license `{}` of tenant `{id}` names the plan `{}`, which {} does not know",
+            license.id,
+            license.plan,
+            catalog_in_words(license, &parts.catalog)
+        ),
+        (_, _) => format!("tenant `{id}` has no license"),
+    }
+}
+
+fn origin_in_words(parts: &Parts, position: usize, origin: Origin) -> String {
+    let tenant = &parts.tenant;
+    match origin {
+        Origin::State => state_in_words(parts),
+        Origin::Nothing => "no license gives it".to_owned(),
+        Origin::License(index, standing) => license_in_words(&tenant.licenses[index], standing),
+        Origin::Override(index) => {
+            let exception = &tenant.overrides[index];
+            let unread = match exception.effect.value() {
+                Some(text) if parts.catalog.features()[position].value(text).is_none() => {
+                    " (a value that the catalog does not know)"
+                }
+                _ => "",
+            };
+            let end = match exception.ends_at {
+                Some(end) => format!(" until {}", format_time(end)),
+                None => String::new(),
+            };
+            format!(
+                "override {} ({}{unread}) by {}{end} because {}",
+                exception.id, exception.effect, exception.created_by, exception.reason
+            )
+        }
+    }
+}
+
+fn license_in_words(license: &License, standing: Standing) -> String {
+    let plan = &license.plan;
+    let what = match license.kind {
+        LicenseKind::Base => format!("tier {plan}"),
+        LicenseKind::Trial => format!("trial of tier {plan}"),
+        LicenseKind::Addon if license.quantity > 1 => {
+            format!("add-on {plan}, {} times", license.quantity)
+        }
+        LicenseKind::Addon => format!("add-on {plan}"),
+    };
+    let grace = match (standing, license.grace_ends_at()) {
+        (Standing::Grace, Some(end)) => format!(", in grace until {}", format_time(end)),
+        _ => String::new(),
+    };
+    format!("license {} ({what}{grace})", license.id)
+}
+
+fn catalog_in_words(license: &License, current: &Catalog) -> String {
+    match &license.pin {
+        Some(pin) if pin.catalog.is_none() && pin.digest != current.digest() => {
+            format!(
+                "nobody can look up: its catalog {} is not stored, and the current one",
+                pin.digest
+            )
+        }
+        Some(pin) => format!("its catalog {}", pin.digest),
+        None => format!("catalog `{}`", current.name()),
+    }
+}
+
+/// True if another plan could help: no plan beats an override that takes away, nor the state of a
+/// suspended or closed tenant.
+fn helps(parts: &Parts, origin: Origin) -> bool {
+    match origin {
+        Origin::Override(index) => !takes_away(&parts.tenant, index),
+        Origin::State | Origin::Nothing | Origin::License(..) => {
+            !matches!(parts.state, State::TenantSuspended | State::TenantClosed)
+        }
+    }
+}
+
+fn takes_away(tenant: &TenantRecord, index: usize) -> bool {
+    match tenant.overrides[index].effect {
+        Effect::Set(_) | Effect::Deny => true,
+        Effect::Raise(_) => false,
+    }
+}
+
+/// Tiers, the cheapest first, and add-ons whose value does.
+fn offers(parts: &Parts, position: usize, does: impl Fn(&Value) -> bool) -> Vec<String> {
+    let tiers = parts.catalog.tiers().iter();
+    let tiers = tiers.filter(|tier| does(&tier.values[position])).map(|tier| tier.name.to_string());
+    let current = &parts.values[position];
+    let number = matches!(parts.catalog.features()[position].kind, FeatureKind::Number(_));
+    let addons = parts.catalog.addons().iter().filter_map(|addon| {
+        let value = addon.values[position].as_ref()?;
+        let with = match (current, value) {
+            (Value::Number(now), Value::Number(more)) if number => {
+                Value::Number(now.saturating_add(*more))
+            }
+            _ => value.clone(),
+        };
+        // An add-on helps only whom a tier serves already.
+        (parts.state.is_usable() && does(&with)).then(|| format!("addon:{}", addon.name))
+    });
+    tiers.chain(addons).collect()
+}
+
+/// `a`, `b` or `c`.
+fn in_words(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        [only] => format!("`{only}`"),
+        [first @ .., last] => {
+            let first: Vec<_> = first.iter().map(|name| format!("`{name}`")).collect();
+            format!("{} or `{last}`", first.join(", "))
+        }
+    }
+}

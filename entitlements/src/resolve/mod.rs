@@ -1,0 +1,267 @@
+//! From what a tenant holds to what it may do: one pure function.
+//!
+//! The order, as the code follows it:
+//!
+//! 1. A tenant that is closed or suspended has every feature at its lowest; nothing beats that.
+//! 2. Each license stands active, in grace, expired, scheduled, suspended or revoked at `now`;
+//!    periods are half-open.
+//! 3. If no base or trial license of a known plan is active or in grace, every feature is at its
+//!    lowest, and the state says which license is to blame.
+//! 4. Otherwise each feature is the maximum over the usable base and trial licenses, so that one
+//!    more license never takes anything away; then the usable add-ons: switches and levels by
+//!    maximum, numbers by sum.
+//! 5. Overrides in force: `raise` (never lowers), then `set` (exact), then `deny` (always wins).
+//!
+//! Nothing here reads a clock, a file or a database, and no input makes it fail: what a record
+//! says that the catalog does not know grants nothing and is said in the provenance.
+
+mod explain;
+mod plan;
+mod set;
+mod state;
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+pub use explain::Provenance;
+pub use set::{EntitlementSet, Freshness, NotEntitled};
+pub use state::State;
+
+use crate::catalog::{Catalog, Feature, FeatureKind};
+use crate::model::{Effect, LicenseKind, Standing, TenantRecord, Value};
+use plan::{Plan, contribution};
+
+/// What a tenant may do at a moment.
+///
+/// ```
+/// use std::time::SystemTime;
+/// use entitlements::{Catalog, State, TenantRecord, TenantStatus, resolve};
+///
+/// let catalog = Catalog::parse(entitlements::testing::PLANS)?;
+/// let tenant = TenantRecord {
+///     id: "acme".parse()?,
+///     name: "Acme".to_owned(),
+///     status: TenantStatus::Active,
+///     status_reason: None,
+///     revision: 1,
+///     licenses: Vec::new(),
+///     overrides: Vec::new(),
+/// };
+/// let set = resolve(&catalog, &tenant, SystemTime::UNIX_EPOCH);
+/// assert_eq!(set.state(), State::NoLicense);
+/// assert!(set.usable().is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn resolve(catalog: &Catalog, tenant: &TenantRecord, now: SystemTime) -> EntitlementSet {
+    resolve_shared(catalog, Arc::new(tenant.clone()), now)
+}
+
+/// The same for a record that is shared already, as the service has it.
+pub(crate) fn resolve_shared(
+    catalog: &Catalog,
+    tenant: Arc<TenantRecord>,
+    now: SystemTime,
+) -> EntitlementSet {
+    let held: Vec<Held<'_>> = tenant
+        .licenses
+        .iter()
+        .enumerate()
+        .map(|(index, license)| Held {
+            index,
+            standing: license.standing(now),
+            plan: plan::of(catalog, license),
+        })
+        .collect();
+    let (state, blamed) = state::judge(&tenant, &held);
+    let tier = state.is_usable().then(|| highest_tier(catalog, &tenant, &held)).flatten();
+    let (values, origins) = catalog
+        .features()
+        .iter()
+        .enumerate()
+        .map(|(position, feature)| {
+            if state.is_usable() {
+                feature_value(position, feature, &tenant, &held, now)
+            } else {
+                (feature.lowest(), Origin::State)
+            }
+        })
+        .unzip();
+    let (since, valid_until) = boundaries(&tenant, now);
+    set::build(set::Parts {
+        catalog: catalog.clone(),
+        tenant,
+        values,
+        origins,
+        tier,
+        state,
+        blamed,
+        at: now,
+        since,
+        valid_until,
+    })
+}
+
+/// A license as it stands at the moment.
+struct Held<'a> {
+    index: usize,
+    standing: Standing,
+    /// None if the catalog does not know the plan.
+    plan: Option<Plan<'a>>,
+}
+
+/// What decided the value of a feature: positions in the record, turned into words on demand.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Origin {
+    /// The tenant or its licenses are in a state in which nothing is granted.
+    State,
+    /// No usable license says anything about it.
+    Nothing,
+    /// The license that gives the most, and whether it is in grace.
+    License(usize, Standing),
+    /// The override in force.
+    Override(usize),
+}
+
+/// The dearest usable tier.
+fn highest_tier(catalog: &Catalog, tenant: &TenantRecord, held: &[Held<'_>]) -> Option<Arc<str>> {
+    held.iter()
+        .filter(|held| held.standing.is_usable())
+        .filter(|held| tenant.licenses[held.index].kind != LicenseKind::Addon)
+        .filter_map(|held| held.plan.as_ref())
+        .map(Plan::name)
+        // A tier that only an older catalog knows ranks below those of the current one; among
+        // such, the name decides, so that the order of rows never does.
+        .max_by(|a, b| (catalog.tier_rank(a), a).cmp(&(catalog.tier_rank(b), b)))
+        .cloned()
+}
+
+fn feature_value(
+    position: usize,
+    feature: &Feature,
+    tenant: &TenantRecord,
+    held: &[Held<'_>],
+    now: SystemTime,
+) -> (Value, Origin) {
+    let mut best = (feature.lowest(), Origin::Nothing);
+    let usable = || held.iter().filter(|held| held.standing.is_usable());
+    let addon = |held: &&Held<'_>| tenant.licenses[held.index].kind == LicenseKind::Addon;
+
+    for held in usable().filter(|held| !addon(held)) {
+        if let Some(value) = contribution(held.plan.as_ref(), position, feature) {
+            better(&mut best, value, held, tenant);
+        }
+    }
+    for held in usable().filter(addon) {
+        let Some(value) = contribution(held.plan.as_ref(), position, feature) else { continue };
+        match (&best.0, value) {
+            (Value::Number(sum), Value::Number(more)) => {
+                let times = u64::from(tenant.licenses[held.index].quantity);
+                let value = sum.saturating_add(more.saturating_mul(times));
+                better(&mut best, Value::Number(value), held, tenant);
+            }
+            (_, value) => better(&mut best, value, held, tenant),
+        }
+    }
+    overridden(best, feature, tenant, now)
+}
+
+/// Keeps the greater value; among equal ones, the license that is not in grace, then the smaller
+/// id, so that the order of rows never decides.
+fn better(best: &mut (Value, Origin), value: Value, held: &Held<'_>, tenant: &TenantRecord) {
+    let rank = |index: usize, standing: Standing| {
+        (standing == Standing::Grace, tenant.licenses[index].id.as_str())
+    };
+    let greater = !best.0.at_least(&value);
+    let clearer = match best.1 {
+        Origin::License(index, standing) => {
+            value.at_least(&best.0) && rank(held.index, held.standing) < rank(index, standing)
+        }
+        Origin::State | Origin::Nothing | Origin::Override(_) => !value.is_lowest(),
+    };
+    if greater || clearer {
+        *best = (value, Origin::License(held.index, held.standing));
+    }
+}
+
+fn overridden(
+    mut best: (Value, Origin),
+    feature: &Feature,
+    tenant: &TenantRecord,
+    now: SystemTime,
+) -> (Value, Origin) {
+    let in_force = || {
+        let mut found: Vec<_> = tenant
+            .overrides
+            .iter()
+            .enumerate()
+            .filter(|(_, exception)| exception.feature == feature.key && exception.holds(now))
+            .collect();
+        // The order of rows never decides.
+        found.sort_by(|(_, a), (_, b)| a.id.cmp(&b.id));
+        found
+    };
+    let all = in_force();
+    for (index, exception) in &all {
+        if let Effect::Raise(text) = &exception.effect
+            && let Some(value) = feature.value(text)
+            && !best.0.at_least(&value)
+        {
+            best = (value, Origin::Override(*index));
+        }
+    }
+    let mut exact: Option<(Value, Origin)> = None;
+    for (index, exception) in &all {
+        if let Effect::Set(text) = &exception.effect {
+            // A value that the catalog no longer knows may have been meant to lower: it grants
+            // nothing. Of several (the store refuses them), the least counts.
+            let value = feature.value(text).unwrap_or_else(|| feature.lowest());
+            if exact.as_ref().is_none_or(|(least, _)| !value.at_least(least)) {
+                exact = Some((value, Origin::Override(*index)));
+            }
+        }
+    }
+    best = exact.unwrap_or(best);
+    match all.iter().find(|(_, exception)| exception.effect == Effect::Deny) {
+        Some((index, _)) => (feature.lowest(), Origin::Override(*index)),
+        None => best,
+    }
+}
+
+/// The last boundary up to now and the first after it: in between, the answer does not change.
+fn boundaries(tenant: &TenantRecord, now: SystemTime) -> (Option<SystemTime>, Option<SystemTime>) {
+    let licenses = tenant.licenses.iter().flat_map(|license| {
+        [
+            Some(license.starts_at),
+            license.ends_at,
+            license.grace_ends_at(),
+            license.suspended_at,
+            license.revoked_at,
+        ]
+    });
+    let overrides = tenant
+        .overrides
+        .iter()
+        .flat_map(|exception| [Some(exception.starts_at), exception.ends_at, exception.revoked_at]);
+    let mut since = None;
+    let mut until = None;
+    for boundary in licenses.chain(overrides).flatten() {
+        if boundary <= now {
+            since = since.max(Some(boundary));
+        } else if until.is_none_or(|until| boundary < until) {
+            until = Some(boundary);
+        }
+    }
+    (since, until)
+}
+
+impl Feature {
+    /// Reads a value of the same feature in another catalog; none if the two do not agree.
+    fn translate(&self, value: &Value) -> Option<Value> {
+        match (&self.kind, value) {
+            (FeatureKind::Switch, Value::Switch(_))
+            | (FeatureKind::Number(_), Value::Number(_)) => Some(value.clone()),
+            (FeatureKind::Level(_), Value::Level { name, .. }) => self.value(name),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! In what state a tenant is as a whole.
+
+use std::fmt;
+
+use super::Held;
+use crate::model::{LicenseKind, Standing, TenantRecord, TenantStatus};
+use crate::reason::Reason;
+
+/// The state of a tenant at a moment: why it is served, or why not.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum State {
+    /// A license is active.
+    Active,
+    /// Licenses are in grace only: served, and to be warned.
+    Grace,
+    /// The last license and its grace have ended.
+    Expired,
+    /// The first license starts later.
+    NotYetValid,
+    /// The license is suspended.
+    LicenseSuspended,
+    /// The license was revoked.
+    LicenseRevoked,
+    /// There is no license.
+    NoLicense,
+    /// The only licenses that would count name plans that the catalog does not know.
+    UnknownPlan,
+    /// The tenant is suspended.
+    TenantSuspended,
+    /// The tenant is closed.
+    TenantClosed,
+}
+
+impl State {
+    /// True if the licenses count: active or in grace.
+    pub fn is_usable(self) -> bool {
+        self.reason().is_none()
+    }
+
+    /// Why the tenant is not served; nothing if it is.
+    pub fn reason(self) -> Option<Reason> {
+        match self {
+            Self::Active | Self::Grace => None,
+            Self::Expired => Some(Reason::LicenseExpired),
+            Self::NotYetValid => Some(Reason::LicenseNotYetValid),
+            Self::LicenseSuspended => Some(Reason::LicenseSuspended),
+            Self::LicenseRevoked => Some(Reason::LicenseRevoked),
+            Self::NoLicense => Some(Reason::NoLicense),
+            Self::UnknownPlan => Some(Reason::UnknownPlan),
+            Self::TenantSuspended => Some(Reason::TenantSuspended),
+            Self::TenantClosed => Some(Reason::TenantClosed),
+        }
+    }
+
+    /// The word for tables and JSON: `active`, `grace`, or the reason's code.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Grace => "grace",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::LicenseSuspended => "license_suspended",
+            Self::LicenseRevoked => "license_revoked",
+            Self::NoLicense => "no_license",
+            Self::UnknownPlan => "unknown_plan",
+            Self::TenantSuspended => "tenant_suspended",
+            Self::TenantClosed => "tenant_closed",
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The state, and the license that made it so.
+pub(super) fn judge(tenant: &TenantRecord, held: &[Held<'_>]) -> (State, Option<usize>) {
+    match tenant.status {
+        TenantStatus::Closed => return (State::TenantClosed, None),
+        TenantStatus::Suspended => return (State::TenantSuspended, None),
+        TenantStatus::Active => {}
+    }
+    let license = |held: &Held<'_>| &tenant.licenses[held.index];
+    // Add-ons stand beside a tier: alone they open nothing, so they are not asked here.
+    let plans = || held.iter().filter(|held| license(held).kind != LicenseKind::Addon);
+    let standing = |wanted| plans().filter(move |held| held.standing == wanted);
+    // Of several, the smaller id, so that the order of rows never decides.
+    let first = |found: Vec<&Held<'_>>| {
+        found.into_iter().min_by_key(|held| &license(held).id).map(|held| held.index)
+    };
+
+    for (wanted, state) in [(Standing::Active, State::Active), (Standing::Grace, State::Grace)] {
+        let known = standing(wanted).filter(|held| held.plan.is_some()).collect();
+        if let Some(index) = first(known) {
+            return (state, Some(index));
+        }
+    }
+    if let Some(index) = first(plans().filter(|held| held.standing.is_usable()).collect()) {
+        return (State::UnknownPlan, Some(index));
+    }
+    if let Some(index) = first(standing(Standing::Suspended).collect()) {
+        return (State::LicenseSuspended, Some(index));
+    }
+    // A license to come says more than one that is gone: it tells when service begins.
+    let next = standing(Standing::Scheduled)
+        .min_by_key(|held| (license(held).starts_at, &license(held).id));
+    if let Some(held) = next {
+        return (State::NotYetValid, Some(held.index));
+    }
+    let last = plans()
+        .filter(|held| matches!(held.standing, Standing::Expired | Standing::Revoked))
+        .max_by_key(|held| {
+            let license = license(held);
+            let ended = match held.standing {
+                Standing::Revoked => license.revoked_at,
+                _ => license.grace_ends_at(),
+            };
+            (ended, &license.id)
+        });
+    match last {
+        Some(held) if held.standing == Standing::Revoked => {
+            (State::LicenseRevoked, Some(held.index))
+        }
+        Some(held) => (State::Expired, Some(held.index)),
+        None => (State::NoLicense, None),
+    }
+}
