@@ -63,19 +63,8 @@ pub(crate) fn describe(command: &Command) -> String {
     text
 }
 
-/// Runs `"$@"` and ends it when standard input ends, that is when we end, however we end.
-///
-/// The shell itself ignores the interrupt key, so that it is there to pass on the end.
-const GUARD: &str = r#"
-trap '' INT
-exec 3<&0
-"$@" 3<&- </dev/null & child=$!
-{ cat <&3 >/dev/null; kill "$child" 2>/dev/null; } & watcher=$!
-exec 3<&-
-wait "$child"; status=$?
-kill "$watcher" 2>/dev/null
-exit "$status"
-"#;
+/// A shell script that runs a program and ends it when we end.
+const GUARD: &str = include_str!("../guard.sh");
 
 /// A server that runs beside us, with its output in a file, and ends with us.
 pub(crate) struct Server {

@@ -1,0 +1,157 @@
+//! No caller names its own identity: each row of the anti-spoofing matrix, for every identity header.
+//!
+//! The rows in which the sidecar answers wrongly (no header, an empty one, two) are played by a
+//! stand-in, because the sidecar itself refuses to.
+
+use crate::harness::{
+    Echo, Folder, IDENTITY_HEADERS, Seen, Stack, StubSidecar, Traefik, Upstream, Variant, exchange,
+    get,
+};
+
+/// The bytes that HTTP allows in a header name besides letters, digits and the dash.
+const ALIAS_BYTES: &str = "!#$%&'*+.^_`|~";
+
+/// Traefik with the shipped files between a stand-in for the sidecar and an upstream that echoes.
+struct Bench {
+    traefik: Traefik,
+    stub: StubSidecar,
+    echo: Echo,
+    _folder: Folder,
+}
+
+impl Bench {
+    async fn start(variant: Variant) -> Self {
+        let folder = Folder::new();
+        let stub = StubSidecar::start().await;
+        let echo = Echo::start().await;
+        let traefik = Traefik::start(variant, stub.port(), echo.port(), &folder).await;
+        Self { traefik, stub, echo, _folder: folder }
+    }
+}
+
+/// Every way to write `name` that the matrix lists, each with the value `evil`.
+fn spoofs(name: &str) -> Vec<Vec<(String, String)>> {
+    let evil = |name: &str| (name.to_owned(), "evil".to_owned());
+    let mut rows = vec![
+        vec![],
+        vec![evil(name)],
+        vec![evil(&name.to_ascii_lowercase())],
+        vec![evil(&name.to_ascii_uppercase())],
+        vec![evil(name), evil(name)],
+        vec![evil(name), (name.to_owned(), String::new())],
+        vec![(name.to_owned(), String::new())],
+        vec![evil(name), ("Connection".to_owned(), format!("close, {name}"))],
+        vec![evil(name), ("Connection".to_owned(), name.to_ascii_lowercase())],
+        vec![("Connection".to_owned(), format!("close, {name}"))],
+        vec![("Trailer".to_owned(), name.to_owned()), evil(name)],
+    ];
+    for byte in ALIAS_BYTES.chars() {
+        let all = name.replace('-', &byte.to_string());
+        let last = name.rsplit_once('-').map(|(a, b)| format!("{a}{byte}{b}")).unwrap_or_default();
+        rows.push(vec![evil(&all)]);
+        rows.push(vec![evil(&all.to_ascii_lowercase())]);
+        rows.push(vec![evil(&last)]);
+    }
+    rows
+}
+
+fn borrowed(row: &[(String, String)]) -> Vec<(&str, &str)> {
+    row.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+}
+
+/// Sends every row for every header and compares what the upstream saw with `expected`.
+async fn every_row(bench: &Bench, given: &[&str], expected: &[&str]) {
+    for name in IDENTITY_HEADERS {
+        // A well-formed tenant beside it, so that the strict variant has something to go by.
+        let other = if name == "X-Tenant-Id" { "X-Unused" } else { "X-Tenant-Id" };
+        let answer = given.iter().map(|value| (name, *value)).chain([(other, "acme")]);
+        bench.stub.answer(200, answer);
+        for row in spoofs(name) {
+            let answer = get(bench.traefik.port(), "/healthz", &borrowed(&row)).await;
+            let seen = Seen::of(&answer);
+            assert_eq!(seen.all(name), expected, "{name}, sent {row:?}");
+            assert_eq!(seen.aliases(name), [""; 0], "{name}, sent {row:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Traefik; run `cargo xtask test`"]
+async fn what_the_sidecar_says_replaces_what_the_caller_says() {
+    let bench = Bench::start(Variant::Dynamic).await;
+    every_row(&bench, &["acme"], &["acme"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Traefik; run `cargo xtask test`"]
+async fn what_the_sidecar_leaves_out_is_deleted() {
+    let bench = Bench::start(Variant::Dynamic).await;
+    every_row(&bench, &[], &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Traefik; run `cargo xtask test`"]
+async fn what_the_sidecar_says_empty_arrives_empty() {
+    let bench = Bench::start(Variant::Dynamic).await;
+    every_row(&bench, &[""], &[""]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Traefik; run `cargo xtask test`"]
+async fn two_values_from_the_sidecar_stay_two_for_the_upstream_to_refuse() {
+    let bench = Bench::start(Variant::Dynamic).await;
+    every_row(&bench, &["acme", "beta"], &["acme", "beta"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Traefik; run `cargo xtask test`"]
+async fn the_strict_variant_lets_only_a_well_formed_tenant_through() {
+    let bench = Bench::start(Variant::Strict).await;
+    let status = async |tenant: &[&str], target: &str| {
+        bench.stub.answer(200, tenant.iter().map(|value| ("X-Tenant-Id", *value)));
+        get(bench.traefik.port(), target, &[("X-Tenant-Id", "evil")]).await.status
+    };
+    assert_eq!(status(&["acme"], "/anything").await, 200);
+    for refused in [&[] as &[&str], &[""], &["a b"], &["acme, beta"], &["-acme"], &["ACME"]] {
+        let before = bench.echo.hits();
+        assert_eq!(status(refused, "/anything").await, 404, "{refused:?}");
+        assert_eq!(bench.echo.hits(), before, "{refused:?} reached the upstream");
+        assert_eq!(status(refused, "/healthz").await, 200, "{refused:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Traefik; run `cargo xtask test`"]
+async fn malformed_header_lines_are_refused_or_mean_nothing() {
+    let bench = Bench::start(Variant::Dynamic).await;
+    for name in IDENTITY_HEADERS {
+        bench.stub.answer(200, [(name, "acme")]);
+        let line = format!("GET /healthz HTTP/1.1\r\nHost: app.test\r\n{name} : evil\r\n\r\n");
+        let answer = exchange(bench.traefik.port(), line.as_bytes()).await;
+        assert_eq!(answer.status, 400, "a space before the colon of {name}");
+        let line = format!(
+            "GET /healthz HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\n\
+             X-Custom: a\r\n {name}: evil\r\n\r\n"
+        );
+        let answer = exchange(bench.traefik.port(), line.as_bytes()).await;
+        if answer.status != 400 {
+            assert_eq!(Seen::of(&answer).all(name), ["acme"], "a folded line with {name}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Traefik; run `cargo xtask test`"]
+async fn a_trailer_cannot_name_an_identity() {
+    let bench = Bench::start(Variant::Dynamic).await;
+    for name in IDENTITY_HEADERS {
+        bench.stub.answer(200, [(name, "acme")]);
+        let request = format!(
+            "POST /healthz HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\n\
+             Transfer-Encoding: chunked\r\nTrailer: {name}\r\n\r\n\
+             2\r\nhi\r\n0\r\n{name}: evil\r\n\r\n"
+        );
+        let answer = exchange(bench.traefik.port(), request.as_bytes()).await;
+        assert_eq!(Seen::of(&answer).all(name), ["acme"], "{name} as a trailer");
+    }
+}
