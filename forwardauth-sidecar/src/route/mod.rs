@@ -1,0 +1,272 @@
+//! Host, path and method select one route, or none.
+//!
+//! 1. The host selects a table: the one for this host and port, else the one for this host on any
+//!    port, else `"*"`. A table that knows the host is the only one that is asked.
+//! 2. The path selects a template: segment by segment from the left, literal text comes before
+//!    `{parameter}`, and that before `{*rest}`. The order in the file makes no difference. Two
+//!    routes with one shape and one method are a tie, which stops the start.
+//! 3. The method selects a route among those with that template. `HEAD` follows `GET`. There is no
+//!    way back: when the most specific template does not name the method, the answer is no.
+//!
+//! Upper and lower case are different paths, and `/admin/` is not `/admin`. Because many upstreams
+//! take the latter two for one, `/admin/` is not allowed to fall to a wider route such as
+//! `/{*rest}` when `/admin` has a route of its own.
+
+mod line;
+mod table;
+mod template;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use http::Method;
+use thiserror::Error;
+
+pub use self::line::{Line, LineError};
+use self::table::Tree;
+pub use self::template::{Template, TemplateError};
+use crate::proxy::ForwardedRequest;
+use crate::proxy::host::{Host, HostError};
+
+/// Which hosts a table of routes is for.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum HostPattern {
+    /// `"*"`: every host that has no table of its own.
+    Any,
+    /// A host on every port, or on one.
+    Named {
+        /// Name or address, as [`Host::name`] gives it.
+        name: Box<str>,
+        /// Only this port.
+        port: Option<u16>,
+    },
+}
+
+impl HostPattern {
+    /// Reads the key of a table of routes.
+    ///
+    /// # Errors
+    ///
+    /// Refuses what cannot be a host; wildcards within a name are not known.
+    pub fn parse(text: &str) -> Result<Self, HostError> {
+        if text == "*" {
+            return Ok(Self::Any);
+        }
+        // Port 0 does not exist, so no port is taken for the default.
+        let host = Host::parse(text.as_bytes(), 0)?;
+        Ok(Self::Named { name: host.name().into(), port: host.port() })
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("*"),
+            Self::Named { name, port: Some(port) } => write!(f, "{name}:{port}"),
+            Self::Named { name, port: None } => f.write_str(name),
+        }
+    }
+}
+
+/// A route with what it asks for.
+#[derive(Clone, Debug)]
+pub struct Route<R> {
+    name: Arc<str>,
+    methods: Box<[Method]>,
+    template: Template,
+    preflight: bool,
+    requirement: R,
+}
+
+impl<R> Route<R> {
+    /// A route; the requirement is whatever the caller decides by.
+    pub fn new(host: &HostPattern, line: Line, preflight: bool, requirement: R) -> Self {
+        let methods: Vec<_> = line.methods.iter().map(Method::as_str).collect();
+        let name = format!("{host} {} {}", methods.join(","), line.template).into();
+        Self { name, methods: line.methods.into(), template: line.template, preflight, requirement }
+    }
+
+    /// Host, methods and template, as in `traces.example.com GET /api/v1/status`: the metric label.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// What a request must bring to pass.
+    pub fn requirement(&self) -> &R {
+        &self.requirement
+    }
+
+    fn names(&self, method: &Method) -> bool {
+        self.methods.contains(method)
+    }
+}
+
+/// Two routes that would take the same requests.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+#[error("`{first}` and `{second}` match the same requests with method `{method}`")]
+pub struct Tie {
+    /// The one that was there.
+    pub first: Arc<str>,
+    /// The one that was added.
+    pub second: Arc<str>,
+    /// A method that both name.
+    pub method: Method,
+}
+
+/// What a request selects.
+#[derive(Clone, Copy, Debug)]
+pub enum Selection<'a, R> {
+    /// A route whose requirement must be met.
+    Route(&'a Route<R>),
+    /// A CORS preflight for a route that answers them; it carries no credential and needs none.
+    Preflight(&'a Route<R>),
+}
+
+/// Why a request selects nothing.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+pub enum NoRoute {
+    /// No template matches.
+    #[error("no route matches this host and path")]
+    Path,
+    /// A template matches, but not with this method.
+    #[error("the route of this path does not name this method")]
+    Method,
+}
+
+impl NoRoute {
+    /// The reason code under which this refusal is answered, counted and logged.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Path => "no_route",
+            Self::Method => "method_not_routed",
+        }
+    }
+}
+
+/// Every route of a gateway.
+#[derive(Debug)]
+pub struct Routes<R> {
+    all: Vec<Route<R>>,
+    hosts: HashMap<Box<str>, HostTable>,
+    any: Option<Tree<Vec<usize>>>,
+}
+
+/// The tables of one host name.
+#[derive(Debug, Default)]
+struct HostTable {
+    every_port: Option<Tree<Vec<usize>>>,
+    ports: Vec<(u16, Tree<Vec<usize>>)>,
+}
+
+impl<R> Default for Routes<R> {
+    fn default() -> Self {
+        Self { all: Vec::new(), hosts: HashMap::new(), any: None }
+    }
+}
+
+impl<R> Routes<R> {
+    /// Adds a route to the table of a host.
+    ///
+    /// # Errors
+    ///
+    /// Refuses a route that would take requests which another one takes already.
+    pub fn add(&mut self, host: &HostPattern, route: Route<R>) -> Result<(), Tie> {
+        let table = match host {
+            HostPattern::Any => self.any.get_or_insert_default(),
+            HostPattern::Named { name, port } => {
+                let host = self.hosts.entry(name.clone()).or_default();
+                match port {
+                    None => host.every_port.get_or_insert_default(),
+                    Some(port) => host.port_mut(*port),
+                }
+            }
+        };
+        let leaf = table.leaf_mut(route.template.segments());
+        for &other in leaf.iter() {
+            let other = &self.all[other];
+            if let Some(method) = route.methods.iter().find(|method| other.names(method)) {
+                return Err(Tie {
+                    first: other.name.clone(),
+                    second: route.name,
+                    method: method.clone(),
+                });
+            }
+        }
+        leaf.push(self.all.len());
+        self.all.push(route);
+        Ok(())
+    }
+
+    /// Every route, in the order in which they were added.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Route<R>> {
+        self.all.iter()
+    }
+
+    /// Selects the route of a request; see the [module](self).
+    ///
+    /// # Errors
+    ///
+    /// Says whether the path or only the method is unknown.
+    pub fn select(&self, request: &ForwardedRequest<'_>) -> Result<Selection<'_, R>, NoRoute> {
+        let table = self.table(&request.host).ok_or(NoRoute::Path)?;
+        let leaf = self.find(table, request.path.as_str()).ok_or(NoRoute::Path)?;
+        if let Some(route) = self.with_method(leaf, &request.method) {
+            return Ok(Selection::Route(route));
+        }
+        let asked = request.preflight.as_ref();
+        match asked.and_then(|method| self.with_method(leaf, method)) {
+            Some(route) if route.preflight => Ok(Selection::Preflight(route)),
+            _ => Err(NoRoute::Method),
+        }
+    }
+
+    fn table(&self, host: &Host<'_>) -> Option<&Tree<Vec<usize>>> {
+        match self.hosts.get(host.name()).and_then(|table| table.get(host.port())) {
+            Some(table) => Some(table),
+            None => self.any.as_ref(),
+        }
+    }
+
+    fn find<'a>(&self, table: &'a Tree<Vec<usize>>, path: &str) -> Option<&'a [usize]> {
+        let leaf = table.find(path)?;
+        if let Some(bare) = path.strip_suffix('/').filter(|bare| !bare.is_empty())
+            && let Some(other) = table.find(bare)
+        {
+            // INVARIANT: a leaf is never empty, and all its routes have one shape.
+            let [found, bare] = [leaf, other].map(|leaf| &self.all[leaf[0]].template);
+            let slash_is_named = found.as_str().ends_with('/');
+            if !slash_is_named && !found.is_same_shape(bare) && !found.extends(bare) {
+                return None;
+            }
+        }
+        Some(leaf)
+    }
+
+    fn with_method(&self, leaf: &[usize], method: &Method) -> Option<&Route<R>> {
+        let named = |method: &Method| {
+            leaf.iter().map(|index| &self.all[*index]).find(|route| route.names(method))
+        };
+        named(method).or_else(|| if method == Method::HEAD { named(&Method::GET) } else { None })
+    }
+}
+
+impl HostTable {
+    fn port_mut(&mut self, port: u16) -> &mut Tree<Vec<usize>> {
+        let index = self.ports.iter().position(|(known, _)| *known == port).unwrap_or_else(|| {
+            self.ports.push((port, Tree::default()));
+            self.ports.len() - 1
+        });
+        &mut self.ports[index].1
+    }
+
+    fn get(&self, port: Option<u16>) -> Option<&Tree<Vec<usize>>> {
+        let exact = port.and_then(|port| {
+            self.ports.iter().find(|(known, _)| *known == port).map(|(_, table)| table)
+        });
+        exact.or(self.every_port.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests;
