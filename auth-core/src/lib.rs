@@ -16,4 +16,4 @@ pub use clock::{Clock, SystemClock};
 pub use identity::{Identity, Kind, Path};
 pub use reason::{Fault, Reason};
 pub use token::Algorithm;
-pub use verify::{Accept, CacheStatus, IssuerPolicy, PolicyError, Verifier, VerifierBuilder, VerifyError};
+pub use verify::{Accept, CacheStatus, Inspection, IssuerPolicy, PolicyError, Verifier, VerifierBuilder, VerifyError, inspect};

@@ -12,6 +12,7 @@
 mod cache;
 mod error;
 mod flight;
+mod inspect;
 mod policy;
 mod rules;
 
@@ -29,6 +30,7 @@ use self::{
 };
 pub use self::{
     error::VerifyError,
+    inspect::{Inspection, inspect},
     policy::{Accept, IssuerPolicy, PolicyError},
 };
 use crate::{
