@@ -1,0 +1,160 @@
+//! Connections in, answers out, and an orderly end.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+
+use crate::api::App;
+use crate::clock::Clock;
+use crate::live::Live;
+use crate::store::{Store, StoreError};
+
+pub(crate) mod body;
+pub(crate) mod query;
+pub(crate) mod route;
+
+/// What a server is made of.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where to listen; port 0 takes any that is free.
+    pub listen: SocketAddr,
+    /// Where to keep spans: `sqlite:FILE` or `sqlite::memory:`.
+    pub store: String,
+    /// The largest body of a request, before and after decompression.
+    pub max_body_bytes: usize,
+    /// How many days back a tenant sees whose features do not say.
+    pub default_retention_days: u32,
+    /// How many spans a live stream may lag behind before it misses some.
+    pub stream_capacity: usize,
+    /// How often a live stream that is idle shows that it is there.
+    pub heartbeat: Duration,
+    /// How long a live stream stays open. Its reader comes back by itself, and the gateway judges
+    /// it anew: a plan that ended is noticed after this long at the latest.
+    pub stream_life: Duration,
+    /// Where the time comes from.
+    pub clock: Clock,
+}
+
+/// A server that has its address and its store, and is ready to run.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    local_addr: SocketAddr,
+    app: Arc<App>,
+    closing: watch::Sender<bool>,
+}
+
+/// Why a server cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The address cannot be had.
+    #[error("cannot listen on `{address}`: {source}")]
+    Listen {
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The store cannot be opened.
+    #[error("cannot open the store: {0}")]
+    Store(#[from] StoreError),
+}
+
+impl Server {
+    /// Opens the store and takes the address. From here on connections wait to be accepted.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be opened or the address is taken.
+    pub async fn bind(options: Options) -> Result<Self, StartError> {
+        let store = Store::open(&options.store, options.clock.clone()).await?;
+        let address = options.listen;
+        let listen_error = |source| StartError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(listen_error)?;
+        let local_addr = listener.local_addr().map_err(listen_error)?;
+        let (closing, _) = watch::channel(false);
+        let app = Arc::new(App {
+            store,
+            live: Live::new(options.stream_capacity),
+            router: route::router(),
+            decoding: Semaphore::new(CONCURRENT_DECODES),
+            closing: closing.clone(),
+            options,
+        });
+        Ok(Self { listener, local_addr, app, closing })
+    }
+
+    /// The address that the server has.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Answers until `stop` is done; then takes no more connections, ends the live streams,
+    /// finishes what is running and closes the store.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        let graceful = GracefulShutdown::new();
+        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        tokio::pin!(stop);
+        loop {
+            let place = tokio::select! {
+                () = &mut stop => break,
+                place = Arc::clone(&places).acquire_owned() => place,
+            };
+            let stream = tokio::select! {
+                () = &mut stop => break,
+                accepted = self.listener.accept() => accepted,
+            };
+            match stream {
+                Ok((stream, _)) => {
+                    let serving = serve(Arc::clone(&self.app), stream, graceful.watcher());
+                    tokio::spawn(async move {
+                        serving.await;
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    // Out of file descriptors, mostly: trying again at once would only spin.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+        drop(self.listener);
+        self.closing.send_replace(true);
+        if tokio::time::timeout(DRAIN, graceful.shutdown()).await.is_err() {
+            tracing::warn!("some connections did not end in time");
+        }
+        self.app.store.close().await;
+    }
+}
+
+/// Answers on one connection until it ends.
+async fn serve(app: Arc<App>, stream: TcpStream, watcher: Watcher) {
+    let service = service_fn(move |request| {
+        let app = Arc::clone(&app);
+        async move { Ok::<_, Infallible>(app.answer(request).await) }
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    // Without a timer hyper's limit on how long headers may take is silently off.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+    builder.http2().timer(TokioTimer::new());
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(error, "a connection ended early");
+    }
+}
+
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+const DRAIN: Duration = Duration::from_secs(10);
+const MAX_CONNECTIONS: usize = 1024;
+/// Decoding is what takes memory; more at once would not be faster either.
+const CONCURRENT_DECODES: usize = 4;

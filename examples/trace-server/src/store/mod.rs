@@ -1,0 +1,122 @@
+//! Where spans are kept.
+//!
+//! A [`Store`] can do nothing but hand out a [`TenantStore`], and only for a [`Tenant`], which is
+//! only made from the gateway's header. All questions are asked of the [`TenantStore`], so there
+//! is no way to ask without saying for whom. All SQL stands in one file, and a test holds each
+//! statement of it to binding the tenant.
+
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+
+use crate::clock::Clock;
+use crate::tenant::Tenant;
+
+mod append;
+mod read;
+mod row;
+mod sql;
+
+pub(crate) use read::{ExchangeFilter, SinceUntil};
+pub(crate) use row::{AgentRow, EdgeRow, ExchangeRow, NodeRow, StatusRow, TraceSpanRow};
+
+/// Where spans are kept. Clones share one store.
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    /// `SQLite` has one writer at a time; a pool of one makes the others wait here, in order.
+    writer: SqlitePool,
+    reader: SqlitePool,
+    clock: Clock,
+}
+
+/// One tenant's part of the store: the only thing with questions to ask.
+#[derive(Clone, Debug)]
+pub(crate) struct TenantStore {
+    store: Store,
+    tenant: Tenant,
+    shown_from_us: i64,
+}
+
+/// Why the store cannot answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The address is of no store that is known.
+    #[error("unknown store `{0}`: write `sqlite:FILE` or `sqlite::memory:`")]
+    UnknownStore(String),
+    /// The database refused or could not be reached.
+    #[error("the database cannot answer: {0}")]
+    Database(#[from] sqlx::Error),
+    /// The schema could not be brought up to date.
+    #[error("the schema cannot be brought up to date: {0}")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    /// A row holds what this version does not write.
+    #[error("a stored row cannot be read: {0}")]
+    Corrupt(String),
+}
+
+impl Store {
+    /// Opens the store at `url` and brings its schema up to date. A file that is not there is
+    /// made.
+    ///
+    /// # Errors
+    ///
+    /// When the address is not understood, or the database cannot be opened or is newer.
+    pub(crate) async fn open(url: &str, clock: Clock) -> Result<Self, StoreError> {
+        if !url.starts_with("sqlite:") {
+            return Err(StoreError::UnknownStore(url.into()));
+        }
+        let in_memory = url.starts_with("sqlite::memory:") || url.contains("mode=memory");
+        let options = SqliteConnectOptions::from_str(url)?
+            .create_if_missing(true)
+            .foreign_keys(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal)
+            .busy_timeout(Duration::from_secs(5));
+        let pool = || {
+            SqlitePoolOptions::new()
+                .acquire_timeout(ACQUIRE_TIMEOUT)
+                .idle_timeout(None)
+                .max_lifetime(None)
+        };
+        let writer = pool().max_connections(1).connect_with(options.clone()).await?;
+        sqlx::migrate!("migrations/sqlite").run(&writer).await?;
+        let reader = if in_memory {
+            // Each connection to `:memory:` is a database of its own.
+            writer.clone()
+        } else {
+            pool().max_connections(READERS).connect_with(options.read_only(true)).await?
+        };
+        Ok(Self { writer, reader, clock })
+    }
+
+    /// The part of one tenant, of which only what arrived in the last `days` days is shown.
+    pub(crate) fn for_tenant(&self, tenant: &Tenant, days: u32) -> TenantStore {
+        let back = i64::from(days).saturating_mul(DAY_US);
+        TenantStore {
+            store: self.clone(),
+            tenant: tenant.clone(),
+            shown_from_us: self.clock.now_us().saturating_sub(back),
+        }
+    }
+
+    /// Waits for what is running and closes the files.
+    pub(crate) async fn close(&self) {
+        self.reader.close().await;
+        self.writer.close().await;
+    }
+}
+
+impl TenantStore {
+    /// Whose part it is.
+    pub(crate) fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+}
+
+const READERS: u32 = 4;
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+const DAY_US: i64 = 24 * 60 * 60 * 1_000_000;
