@@ -91,8 +91,8 @@ impl Features {
 fn level(item: &BareItem) -> Option<Level> {
     match item {
         BareItem::Boolean(true) => Some(Level::On),
-        BareItem::String(name) => Some(Level::Named(name.as_str().into())),
-        BareItem::Token(name) => Some(Level::Named(name.as_str().into())),
+        BareItem::String(name) => named(name.as_str()),
+        BareItem::Token(name) => named(name.as_str()),
         BareItem::Integer(number) => match u32::try_from(i64::from(*number)) {
             Ok(0) | Err(_) if i64::from(*number) <= 0 => None,
             Ok(number) => Some(Level::Number(number)),
@@ -100,6 +100,11 @@ fn level(item: &BareItem) -> Option<Level> {
         },
         _ => None,
     }
+}
+
+/// The gateway leaves out what is at its lowest; whoever writes it out does not mean to open it.
+fn named(name: &str) -> Option<Level> {
+    (!matches!(name, "" | "off" | "no" | "none")).then(|| Level::Named(name.into()))
 }
 
 #[cfg(test)]
@@ -132,9 +137,14 @@ mod tests {
 
     #[test]
     fn what_is_off_or_ill_formed_is_not_named() {
-        for header in
-            ["topology_graph=?0", "topology_graph=0", "topology_graph=-1", "topology_graph=()"]
-        {
+        for header in [
+            "topology_graph=?0",
+            "topology_graph=0",
+            "topology_graph=-1",
+            "topology_graph=()",
+            "topology_graph=\"off\"",
+            "topology_graph=no",
+        ] {
             assert!(!Features::parse(header.as_bytes()).has("topology_graph"), "{header}");
         }
         for header in ["topology_graph,", "topology_graph, =", "topology_graph \"", "\u{e9}, a"] {

@@ -26,7 +26,7 @@
 //! | `GET /api/v1/exchanges/{id}/lineage` | `payload_lineage` | what became of the payload, step by step |
 //! | `POST /api/v1/exchanges/{id}/replay` | `exchange_replay` | the request that a replay would send; nothing is sent |
 //! | `GET /api/v1/topology` | `topology_graph` | who calls whom, how often, how slowly; `since` |
-//! | `GET /api/v1/correlations/{id}` | `cross_service_correlation` | one trace over all applications, by trace id |
+//! | `GET /api/v1/correlations/{trace_id}` | `cross_service_correlation` | one trace over all applications |
 //! | `GET /api/v1/debugger/stream` | `live_route_debugger` | spans as they arrive, as server-sent events; `service` |
 //! | `GET /api/v1/agents` | | the instances that sent spans |
 //! | `GET /api/v1/status` | | how much is stored, from when to when |

@@ -56,7 +56,7 @@ impl App {
     async fn route(&self, request: Request<Incoming>) -> Result<Response<ResponseBody>, Problem> {
         let found = self.router.at(request.uri().path()).map_err(|_| Reason::NoRoute)?;
         let endpoint = *found.value;
-        let id = found.params.get("id").unwrap_or_default().to_owned();
+        let id = found.params.iter().next().map_or("", |(_, id)| id).to_owned();
         if !endpoint.allows(request.method()) {
             return Err(Problem::method_not_allowed(endpoint.allow()));
         }

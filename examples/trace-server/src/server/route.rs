@@ -23,7 +23,7 @@ impl Endpoint {
     /// Every endpoint and its path.
     pub(crate) const ALL: [(Self, &'static str); 11] = [
         (Self::Agents, "/api/v1/agents"),
-        (Self::Correlation, "/api/v1/correlations/{id}"),
+        (Self::Correlation, "/api/v1/correlations/{trace_id}"),
         (Self::Exchange, "/api/v1/exchanges/{id}"),
         (Self::Exchanges, "/api/v1/exchanges"),
         (Self::Health, "/healthz"),
@@ -91,7 +91,7 @@ mod tests {
     fn paths_lead_to_their_endpoints() {
         let router = router();
         for (endpoint, path) in Endpoint::ALL {
-            let path = path.replace("{id}", "x");
+            let path = path.replace("{id}", "x").replace("{trace_id}", "x");
             assert_eq!(router.at(&path).map(|found| *found.value), Ok(endpoint), "{path}");
         }
         for path in ["/", "/api/v1/exchanges/", "/api/v1/exchanges/a/b", "/v1/traces/", "//healthz"]

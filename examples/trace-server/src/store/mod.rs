@@ -120,3 +120,62 @@ impl TenantStore {
 const READERS: u32 = 4;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const DAY_US: i64 = 24 * 60 * 60 * 1_000_000;
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use sqlx::AssertSqlSafe;
+
+    use super::*;
+
+    async fn memory() -> SqlitePool {
+        Store::open("sqlite::memory:", Clock::new(|| UNIX_EPOCH)).await.unwrap().writer
+    }
+
+    #[tokio::test]
+    async fn the_tenant_leads_every_table_key_and_index() {
+        let pool = memory().await;
+        let tables: Vec<(String,)> = sqlx::query_as(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '\\_%' ESCAPE '\\'",
+        )
+        .fetch_all(&pool)
+        .await
+        .unwrap();
+        assert_eq!(tables.len(), 4, "{tables:?}");
+        for (table,) in tables {
+            let first = format!("SELECT name FROM pragma_table_info('{table}') WHERE cid = 0");
+            let first: (String,) =
+                sqlx::query_as(AssertSqlSafe(first)).fetch_one(&pool).await.unwrap();
+            assert_eq!(first.0, "tenant_id", "{table}");
+            let leading = format!(
+                "SELECT il.name, ii.name FROM pragma_index_list('{table}') AS il
+                 JOIN pragma_index_info(il.name) AS ii WHERE ii.seqno = 0"
+            );
+            let leading: Vec<(String, String)> =
+                sqlx::query_as(AssertSqlSafe(leading)).fetch_all(&pool).await.unwrap();
+            assert!(!leading.is_empty(), "{table} has no key");
+            for (index, column) in leading {
+                assert_eq!(column, "tenant_id", "{table}.{index}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_database_itself_refuses_what_is_no_tenant() {
+        let pool = memory().await;
+        let long = "a".repeat(64);
+        for (tenant, kept) in [("acme", true), ("0-a", true), ("", false), ("-a", false)]
+            .into_iter()
+            .chain([("A", false), ("a_b", false), ("a b", false), (long.as_str(), false)])
+        {
+            let done = sqlx::query(sql::INSERT_RESOURCE)
+                .bind(tenant)
+                .bind("r")
+                .bind("{}")
+                .execute(&pool)
+                .await;
+            assert_eq!(done.is_ok(), kept, "`{tenant}`");
+        }
+    }
+}
