@@ -4,6 +4,8 @@ mod catalog;
 mod model;
 mod reason;
 mod resolve;
+mod service;
+pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -17,3 +19,5 @@ pub use model::{
 };
 pub use reason::Reason;
 pub use resolve::{EntitlementSet, Freshness, NotEntitled, Provenance, State, resolve};
+pub use service::{CheckError, EntitlementService, EntitlementServiceBuilder, ServiceStatus};
+pub use store::StoreError;

@@ -115,7 +115,7 @@ impl<'a> Entry<'a> {
     }
 
     /// The entries of the table that this key names.
-    pub(super) fn table(&self) -> Result<Vec<Entry<'a>>, CatalogError> {
+    pub(super) fn table(&self) -> Result<Vec<Self>, CatalogError> {
         match self.value.get_ref() {
             DeValue::Table(table) => Ok(self.source.entries(table)),
             other => Err(self.node().error(

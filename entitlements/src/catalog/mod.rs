@@ -43,7 +43,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use document::CatalogError;
-pub(crate) use need::Minimum;
 pub use need::{Need, UnknownFeature};
 
 use crate::model::{FeatureKey, Value};

@@ -1,0 +1,210 @@
+//! What is known about tenants: rows with their current resolution, organizations, and who is
+//! unknown.
+//!
+//! Rows are cached, not answers: an entry whose next boundary has passed is resolved again from
+//! the same rows, so that starts, ends and graces apply whether the store can be asked or not.
+
+use std::hash::Hash;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use foldhash::fast::RandomState;
+use moka::ops::compute::Op;
+use moka::sync::Cache;
+
+use crate::catalog::Catalog;
+use crate::model::{TenantId, TenantRecord};
+use crate::resolve::{EntitlementSet, resolve_shared};
+use crate::store::Organization;
+
+/// How long an unknown tenant or organization stays unknown without asking again.
+pub(super) const UNKNOWN_FOR: Duration = Duration::from_secs(5);
+/// How many unknown ones are remembered: whoever sends random names must not fill the memory.
+const UNKNOWN_AT_MOST: u64 = 10_000;
+
+pub(super) struct Known {
+    rows: Cache<TenantId, EntitlementSet, RandomState>,
+    organizations: Cache<Organization, TenantId, RandomState>,
+    unknown_tenants: Cache<TenantId, SystemTime, RandomState>,
+    unknown_organizations: Cache<Organization, SystemTime, RandomState>,
+    /// Grows with every change that is heard of: what was asked for before it is not kept.
+    epoch: AtomicU64,
+}
+
+impl Known {
+    pub(super) fn new(capacity: u64) -> Self {
+        Self {
+            rows: cache(capacity, None),
+            organizations: cache(capacity, None),
+            unknown_tenants: cache(UNKNOWN_AT_MOST, Some(UNKNOWN_FOR)),
+            unknown_organizations: cache(UNKNOWN_AT_MOST, Some(UNKNOWN_FOR)),
+            epoch: AtomicU64::new(0),
+        }
+    }
+
+    /// The entitlements from the rows at hand, resolved for `now`.
+    pub(super) fn set(
+        &self,
+        id: &TenantId,
+        catalog: &Catalog,
+        now: SystemTime,
+    ) -> Option<EntitlementSet> {
+        let set = self.rows.get(id)?;
+        if set.holds_at(now) {
+            return Some(set);
+        }
+        let fresh = resolve_shared(catalog, Arc::clone(set.record()), now);
+        self.keep(&fresh, Replace::Newer);
+        Some(fresh)
+    }
+
+    /// Resolves rows for `now` and keeps them, unless newer ones are there already.
+    pub(super) fn store(
+        &self,
+        record: TenantRecord,
+        catalog: &Catalog,
+        now: SystemTime,
+        replace: Replace,
+    ) -> EntitlementSet {
+        let set = resolve_shared(catalog, Arc::new(record), now);
+        self.keep(&set, replace);
+        set
+    }
+
+    fn keep(&self, set: &EntitlementSet, replace: Replace) {
+        // INVARIANT: rows are never replaced by older ones, however late an answer arrives.
+        self.rows.entry_by_ref(set.tenant()).and_compute_with(|current| {
+            let newer = current.is_some_and(|it| it.into_value().revision() > set.revision());
+            if newer && replace == Replace::Newer { Op::Nop } else { Op::Put(set.clone()) }
+        });
+    }
+
+    pub(super) fn revision(&self, id: &TenantId) -> Option<u64> {
+        self.rows.get(id).map(|set| set.revision())
+    }
+
+    pub(super) fn forget(&self, id: &TenantId) {
+        self.rows.invalidate(id);
+    }
+
+    pub(super) fn tenants(&self) -> Vec<TenantId> {
+        self.rows.iter().map(|(id, _)| TenantId::clone(&id)).collect()
+    }
+
+    pub(super) fn tenant_of(&self, organization: &OrganizationRef<'_>) -> Option<TenantId> {
+        self.organizations.get(organization)
+    }
+
+    pub(super) fn map(&self, organization: Organization, tenant: TenantId) {
+        self.organizations.insert(organization, tenant);
+    }
+
+    pub(super) fn unmap(&self, organization: &Organization) {
+        self.organizations.invalidate(organization);
+    }
+
+    /// The organizations that are known to name one of the tenants.
+    pub(super) fn organizations_of(
+        &self,
+        concerned: impl Fn(&TenantId) -> bool,
+    ) -> Vec<Organization> {
+        let known = self.organizations.iter().filter(|(_, tenant)| concerned(tenant));
+        known.map(|(organization, _)| Organization::clone(&organization)).collect()
+    }
+
+    pub(super) fn is_unknown_tenant(&self, id: &TenantId, now: SystemTime) -> bool {
+        self.unknown_tenants.get(id).is_some_and(|since| recent(since, now))
+    }
+
+    pub(super) fn is_unknown_organization(
+        &self,
+        organization: &OrganizationRef<'_>,
+        now: SystemTime,
+    ) -> bool {
+        self.unknown_organizations.get(organization).is_some_and(|since| recent(since, now))
+    }
+
+    pub(super) fn note_unknown_tenant(&self, id: TenantId, now: SystemTime) {
+        self.unknown_tenants.insert(id, now);
+    }
+
+    pub(super) fn note_unknown_organization(&self, organization: Organization, now: SystemTime) {
+        self.unknown_organizations.insert(organization, now);
+    }
+
+    pub(super) fn forget_unknown_tenant(&self, id: &TenantId) {
+        self.unknown_tenants.invalidate(id);
+    }
+
+    pub(super) fn forget_unknown_organization(&self, organization: &Organization) {
+        self.unknown_organizations.invalidate(organization);
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::SeqCst)
+    }
+
+    /// Something has changed: whoever was unknown may be known now. The epoch grows first, so that
+    /// an answer from before is either cleared here or noticed by whoever keeps it.
+    pub(super) fn heard_of_a_change(&self) {
+        self.epoch.fetch_add(1, Ordering::SeqCst);
+        self.unknown_tenants.invalidate_all();
+        self.unknown_organizations.invalidate_all();
+    }
+
+    pub(super) fn counts(&self) -> (u64, u64, u64) {
+        (
+            self.rows.entry_count(),
+            self.organizations.entry_count(),
+            self.unknown_tenants.entry_count() + self.unknown_organizations.entry_count(),
+        )
+    }
+}
+
+/// Which rows may be replaced.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(super) enum Replace {
+    /// Those of the same revision or an older one.
+    Newer,
+    /// All: the store was replaced by another copy, whose revisions count anew.
+    Always,
+}
+
+/// An organization as a token names it: found without making a key first.
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
+pub(super) struct OrganizationRef<'a> {
+    // The fields and their order are those of `Organization`, so that both have the same hash.
+    pub(super) issuer: &'a str,
+    pub(super) id: &'a str,
+}
+
+impl OrganizationRef<'_> {
+    pub(super) fn owned(self) -> Organization {
+        Organization { issuer: self.issuer.to_owned(), id: self.id.to_owned() }
+    }
+}
+
+impl equivalent::Equivalent<Organization> for OrganizationRef<'_> {
+    fn equivalent(&self, key: &Organization) -> bool {
+        self.issuer == key.issuer && self.id == key.id
+    }
+}
+
+fn recent(since: SystemTime, now: SystemTime) -> bool {
+    // A clock that went back makes it unknown whether it is recent: ask again.
+    now.duration_since(since).is_ok_and(|age| age < UNKNOWN_FOR)
+}
+
+fn cache<K, V>(capacity: u64, life: Option<Duration>) -> Cache<K, V, RandomState>
+where
+    K: Eq + Hash + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    let builder = Cache::builder().max_capacity(capacity);
+    let builder = match life {
+        Some(life) => builder.time_to_live(life),
+        None => builder,
+    };
+    builder.build_with_hasher(RandomState::default())
+}

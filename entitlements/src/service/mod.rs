@@ -1,0 +1,395 @@
+//! What callers hold: a store, a cache before it, and a task that keeps the cache true.
+//!
+//! In the steady state a question does no I/O: the rows are at hand, and a change to them arrives
+//! by itself within a moment. A tenant that is asked for the first time is read once, however many
+//! ask. When the store cannot be asked, what is known goes on, marked as stale, for `max_stale`;
+//! a tenant that was never seen is then an error of ours, never "not in your plan".
+
+mod builder;
+mod cache;
+mod error;
+mod flight;
+mod watch;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+pub use builder::EntitlementServiceBuilder;
+pub use error::CheckError;
+
+use crate::catalog::{Catalog, Need};
+use crate::model::{TenantId, TenantRecord, TenantRef};
+use crate::resolve::{EntitlementSet, Freshness, NotEntitled, resolve};
+use crate::store::{Organization, Store, StoreError};
+use cache::{Known, OrganizationRef, Replace};
+use flight::Flights;
+
+/// Answers what a tenant may do; cheap to clone. When the last clone is dropped, its task ends.
+#[derive(Clone)]
+pub struct EntitlementService {
+    handle: Arc<Handle>,
+}
+
+struct Handle {
+    shared: Arc<Shared>,
+    /// None if the store is one that nobody else changes.
+    task: Option<tokio::task::AbortHandle>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
+/// What the handles and the task share.
+struct Shared {
+    catalog: Catalog,
+    clock: Box<dyn Fn() -> SystemTime + Send + Sync>,
+    max_stale: Duration,
+    known: Known,
+    rows: Flights<TenantId, Result<Option<TenantRecord>, StoreError>>,
+    mappings: Flights<Organization, Result<Option<TenantId>, StoreError>>,
+    store: RwLock<Option<Arc<dyn Store>>>,
+    watched: bool,
+    health: Health,
+}
+
+/// Whether, and when last, the store was heard. Time is counted by the monotonic clock: a wall
+/// clock that is set must not make everything stale.
+struct Health {
+    started: Instant,
+    /// Milliseconds after `started` up to which the cache is known to be true; zero: never.
+    confirmed: AtomicU64,
+    up: AtomicBool,
+    position: AtomicU64,
+    /// When everything was compared last, in milliseconds after `started`.
+    swept: AtomicU64,
+}
+
+/// How the service is, for metrics.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ServiceStatus {
+    /// True if the store answered when it was last asked.
+    pub up: bool,
+    /// How many tenants are at hand.
+    pub tenants: u64,
+    /// How many organizations are at hand.
+    pub organizations: u64,
+    /// How many names are remembered as unknown.
+    pub unknown: u64,
+    /// The time since the store was last heard; none if it never was.
+    pub since_last_read: Option<Duration>,
+    /// The place in the store's feed of changes up to which the cache is true.
+    pub position: u64,
+}
+
+impl EntitlementService {
+    /// Opens the store that the URL names and starts to follow it.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be opened; [`EntitlementServiceBuilder::start`] never waits for it.
+    pub async fn connect(url: &str, catalog: Catalog) -> Result<Self, StoreError> {
+        Self::builder(url, catalog).connect().await
+    }
+
+    /// A service with other settings than the usual ones.
+    pub fn builder(url: impl Into<String>, catalog: Catalog) -> EntitlementServiceBuilder {
+        EntitlementServiceBuilder::new(builder::Origin::Url(url.into()), catalog)
+    }
+
+    /// A service before a store of one's own.
+    pub fn with_store(store: Arc<dyn Store>, catalog: Catalog) -> EntitlementServiceBuilder {
+        EntitlementServiceBuilder::new(builder::Origin::Store(store), catalog)
+    }
+
+    /// What the tenant may do, if that is known without asking the store.
+    pub fn cached(&self, tenant: TenantRef<'_>) -> Option<EntitlementSet> {
+        let shared = &self.handle.shared;
+        shared.cached(tenant, (shared.clock)())
+    }
+
+    /// What the tenant may do.
+    ///
+    /// # Errors
+    ///
+    /// If nobody knows the tenant, or the store cannot be asked and nothing recent is known.
+    pub async fn entitlements(&self, tenant: TenantRef<'_>) -> Result<EntitlementSet, CheckError> {
+        let shared = &self.handle.shared;
+        let now = (shared.clock)();
+        match shared.cached(tenant, now) {
+            Some(set) => Ok(set),
+            None => shared.ask(tenant, now).await,
+        }
+    }
+
+    /// What the tenant could do, or will be able to do, at another moment: by the license's own
+    /// history, with the tenant's status and the catalog of now.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::entitlements`].
+    pub async fn entitlements_at(
+        &self,
+        tenant: TenantRef<'_>,
+        at: SystemTime,
+    ) -> Result<EntitlementSet, CheckError> {
+        let set = self.entitlements(tenant).await?;
+        let moved = resolve(&self.handle.shared.catalog, set.record(), at);
+        Ok(moved.with_freshness(set.freshness()))
+    }
+
+    /// Asks for one feature of one tenant.
+    ///
+    /// # Errors
+    ///
+    /// The outer error if there is no answer, the inner one if the answer is no: the tenant is not
+    /// served, or has not enough of the feature.
+    pub async fn check(
+        &self,
+        tenant: TenantRef<'_>,
+        need: &Need,
+    ) -> Result<Result<EntitlementSet, NotEntitled>, CheckError> {
+        let set = self.entitlements(tenant).await?;
+        Ok(set.usable().and_then(|()| set.require(need)).map(|()| set))
+    }
+
+    /// How many tenants the store has, the closed ones not counted.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be asked.
+    pub async fn tenant_count(&self) -> Result<u64, StoreError> {
+        in_time(self.handle.shared.store()?.tenant_count()).await
+    }
+
+    /// True once the store was heard for the first time; it stays true.
+    pub fn ready(&self) -> bool {
+        let shared = &self.handle.shared;
+        !shared.watched || shared.health.since_last_read().is_some()
+    }
+
+    /// The current catalog.
+    pub fn catalog(&self) -> &Catalog {
+        &self.handle.shared.catalog
+    }
+
+    /// How the service is, for metrics.
+    pub fn status(&self) -> ServiceStatus {
+        let shared = &self.handle.shared;
+        let (tenants, organizations, unknown) = shared.known.counts();
+        ServiceStatus {
+            up: !shared.watched || shared.health.up.load(Ordering::Relaxed),
+            tenants,
+            organizations,
+            unknown,
+            since_last_read: shared.health.since_last_read(),
+            position: shared.health.position.load(Ordering::Relaxed),
+        }
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn shared_clock(&self) -> SystemTime {
+        (self.handle.shared.clock)()
+    }
+
+    /// Brings rows that were just changed into the cache, where no task does it.
+    #[cfg(feature = "testing")]
+    pub(crate) fn take(&self, record: TenantRecord) {
+        let shared = &self.handle.shared;
+        shared.known.heard_of_a_change();
+        shared.known.store(record, &shared.catalog, (shared.clock)(), Replace::Newer);
+    }
+}
+
+impl std::fmt::Debug for EntitlementService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EntitlementService")
+            .field("catalog", self.catalog())
+            .field("status", &self.status())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn cached(&self, tenant: TenantRef<'_>, now: SystemTime) -> Option<EntitlementSet> {
+        let freshness = self.freshness()?;
+        let set = match tenant {
+            TenantRef::Id(id) => self.known.set(id, &self.catalog, now)?,
+            TenantRef::Organization { issuer, organization } => {
+                let id = self.known.tenant_of(&OrganizationRef { issuer, id: organization })?;
+                self.known.set(&id, &self.catalog, now)?
+            }
+        };
+        Some(match freshness {
+            Freshness::Fresh => set,
+            stale => set.with_freshness(stale),
+        })
+    }
+
+    /// How current the cache is; none if it may not be used any more.
+    fn freshness(&self) -> Option<Freshness> {
+        if !self.watched {
+            return Some(Freshness::Fresh);
+        }
+        let age = self.health.since_last_read()?;
+        if age <= FRESH_FOR {
+            Some(Freshness::Fresh)
+        } else if age <= self.max_stale {
+            Some(Freshness::Stale { age })
+        } else {
+            None
+        }
+    }
+
+    async fn ask(
+        &self,
+        tenant: TenantRef<'_>,
+        now: SystemTime,
+    ) -> Result<EntitlementSet, CheckError> {
+        let unknown = || CheckError::UnknownTenant(tenant.to_string());
+        let id = match tenant {
+            TenantRef::Id(id) => id.clone(),
+            TenantRef::Organization { issuer, organization } => {
+                let organization = OrganizationRef { issuer, id: organization };
+                self.mapped(organization, now).await?.ok_or_else(unknown)?
+            }
+        };
+        if self.freshness().is_some()
+            && let Some(set) = self.cached(TenantRef::Id(&id), now)
+        {
+            return Ok(set);
+        }
+        if self.known.is_unknown_tenant(&id, now) {
+            return Err(unknown());
+        }
+        let epoch = self.known.epoch();
+        let answer = self
+            .rows
+            .join(id.clone(), async {
+                let store = self.store()?;
+                in_time(store.load(&id)).await
+            })
+            .await?;
+        let Some(record) = answer else {
+            self.known.note_unknown_tenant(id.clone(), now);
+            if self.known.epoch() != epoch {
+                self.known.forget_unknown_tenant(&id);
+            }
+            return Err(unknown());
+        };
+        // Rows need no look at the epoch: their revision tells the newer ones.
+        Ok(self.known.store(record, &self.catalog, now, Replace::Newer))
+    }
+
+    async fn mapped(
+        &self,
+        organization: OrganizationRef<'_>,
+        now: SystemTime,
+    ) -> Result<Option<TenantId>, CheckError> {
+        if self.freshness().is_some()
+            && let Some(id) = self.known.tenant_of(&organization)
+        {
+            return Ok(Some(id));
+        }
+        if self.known.is_unknown_organization(&organization, now) {
+            return Ok(None);
+        }
+        let epoch = self.known.epoch();
+        let key = organization.owned();
+        let answer = self
+            .mappings
+            .join(key.clone(), async {
+                let store = self.store()?;
+                in_time(store.tenant_of(organization.issuer, organization.id)).await
+            })
+            .await?;
+        // What was asked before a change may be wrong after it: it is used once, and not kept.
+        let unchanged = || self.known.epoch() == epoch;
+        if let Some(id) = &answer {
+            self.known.map(key.clone(), id.clone());
+            if !unchanged() {
+                self.known.unmap(&key);
+            }
+        } else {
+            self.known.note_unknown_organization(key.clone(), now);
+            if !unchanged() {
+                self.known.forget_unknown_organization(&key);
+            }
+        }
+        Ok(answer)
+    }
+
+    fn store(&self) -> Result<Arc<dyn Store>, StoreError> {
+        let store = self.store.read().unwrap_or_else(PoisonError::into_inner);
+        store.clone().ok_or_else(|| StoreError::Unavailable("it is not open yet".to_owned()))
+    }
+
+    fn put_store(&self, store: Option<Arc<dyn Store>>) {
+        *self.store.write().unwrap_or_else(PoisonError::into_inner) = store;
+    }
+}
+
+impl Health {
+    fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            confirmed: AtomicU64::new(0),
+            up: AtomicBool::new(false),
+            position: AtomicU64::new(0),
+            swept: AtomicU64::new(0),
+        }
+    }
+
+    fn since_last_read(&self) -> Option<Duration> {
+        match self.confirmed.load(Ordering::Acquire) {
+            0 => None,
+            millis => {
+                let confirmed = Duration::from_millis(millis);
+                Some(self.started.elapsed().saturating_sub(confirmed))
+            }
+        }
+    }
+
+    /// The cache is as the store was at that moment.
+    fn confirm(&self, at: Instant, position: u64) {
+        self.confirmed.store(self.millis(at).max(1), Ordering::Release);
+        self.position.store(position, Ordering::Relaxed);
+        self.up.store(true, Ordering::Relaxed);
+    }
+
+    /// True once in a while: the feed tells everything, and this is for what it did not.
+    fn sweep_is_due(&self) -> bool {
+        let now = self.millis(Instant::now());
+        let every = u64::try_from(SWEEP_EVERY.as_millis()).unwrap_or(u64::MAX);
+        let due = now.saturating_sub(self.swept.load(Ordering::Relaxed)) > every;
+        if due {
+            self.swept.store(now, Ordering::Relaxed);
+        }
+        due
+    }
+
+    fn millis(&self, at: Instant) -> u64 {
+        u64::try_from((at - self.started).as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Gives a store that hangs no more time than a request has.
+async fn in_time<T>(answer: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    tokio::time::timeout(PATIENCE, answer).await.unwrap_or_else(|_| {
+        Err(StoreError::Unavailable(format!("no answer within {} ms", PATIENCE.as_millis())))
+    })
+}
+
+/// The longest a question waits for the store.
+const PATIENCE: Duration = Duration::from_millis(1500);
+/// How long without a sign of life the cache still counts as current: a few polls.
+const FRESH_FOR: Duration = Duration::from_secs(3);
+/// How often everything at hand is compared with the store, without any sign of a change.
+const SWEEP_EVERY: Duration = Duration::from_mins(10);

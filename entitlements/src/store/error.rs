@@ -1,0 +1,79 @@
+//! What can go wrong with a store, by whose fault it is.
+
+/// A store did not do what it was asked.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// It cannot be reached, or does not answer in time: nothing is known.
+    #[error("the store does not answer: {0}")]
+    Unavailable(String),
+    /// What was opened is no longer what the URL names: the file was replaced or removed.
+    #[error("the store was replaced or removed: {0}")]
+    Gone(String),
+    /// The URL names no store.
+    #[error("`{url}` names no store; {remedy}")]
+    Address {
+        /// The URL, without a password.
+        url: String,
+        /// What to write instead.
+        remedy: String,
+    },
+    /// There is none, and it was opened for reading only.
+    #[error(
+        "there is no store at `{place}`; create it with `tiergate tenant add` or `tiergate serve`, or correct the URL"
+    )]
+    Missing {
+        /// Where it should be.
+        place: String,
+    },
+    /// Its schema is not the one that this program knows.
+    #[error("the store's schema does not fit this program: {0}")]
+    Schema(String),
+    /// A row does not say what rows say.
+    #[error("the store has a row that cannot be read: {0}")]
+    Corrupt(String),
+    /// The change is not possible.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+/// Why a change is not possible.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// What is to be changed is not there.
+    #[error("there is no {what} `{}`", name.escape_debug())]
+    NotFound {
+        /// `tenant`, `license`, ...
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// It is there already.
+    #[error("{what} `{}` exists already", name.escape_debug())]
+    Exists {
+        /// `tenant`, `organization`, ...
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// A rule of the store forbids it.
+    #[error("{0}")]
+    Forbidden(String),
+}
+
+impl StoreError {
+    /// A URL that cannot be used; a password in it is not repeated.
+    pub(crate) fn address(url: &str, remedy: impl Into<String>) -> Self {
+        let shown = match (url.split_once("://"), url.rsplit_once('@')) {
+            (Some((scheme, _)), Some((_, host))) => format!("{scheme}://...@{host}"),
+            _ => url.to_owned(),
+        };
+        Self::Address { url: shown, remedy: remedy.into() }
+    }
+
+    /// True if another attempt may succeed without anybody doing anything about it.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Gone(_))
+    }
+}

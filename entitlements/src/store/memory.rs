@@ -1,0 +1,427 @@
+//! A store in memory, for tests: the rules of the databases in code.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::Notify;
+
+use super::change::{
+    Done, license_json, organization_json, override_json, status_json, tenant_json,
+};
+use super::{
+    Actor, Answer, AuditEntry, Change, Feed, Organization, Receipt, Refusal, Store, StoreError,
+    TenantSummary,
+};
+use crate::catalog::Catalog;
+use crate::model::{Effect, License, LicenseKind, Override, TenantId, TenantRecord, TenantStatus};
+
+/// Tenants and licenses in memory.
+#[derive(Default)]
+pub(crate) struct Memory {
+    contents: Mutex<Contents>,
+    changed: Notify,
+    /// Any issuer's organization names the tenant with its id.
+    organizations_are_tenants: bool,
+}
+
+#[derive(Clone, Default)]
+struct Contents {
+    tenants: BTreeMap<TenantId, (TenantRecord, SystemTime)>,
+    organizations: BTreeMap<Organization, TenantId>,
+    catalogs: BTreeMap<String, Catalog>,
+    current: Option<String>,
+    feed: Vec<TenantId>,
+    audit: Vec<AuditEntry>,
+    /// While set, nothing is answered.
+    down: bool,
+}
+
+impl Memory {
+    /// A store in which an organization of any issuer names the tenant with its id.
+    pub(crate) fn with_organizations_as_tenants() -> Self {
+        Self { organizations_are_tenants: true, ..Self::default() }
+    }
+
+    /// Starts or ends an outage.
+    pub(crate) fn set_down(&self, down: bool) {
+        self.contents().down = down;
+        self.changed.notify_waiters();
+    }
+
+    /// [`Store::load`] without waiting.
+    pub(crate) fn load_now(&self, tenant: &TenantId) -> Result<Option<TenantRecord>, StoreError> {
+        let contents = self.answering()?;
+        let Some((record, _)) = contents.tenants.get(tenant) else { return Ok(None) };
+        let mut record = record.clone();
+        for license in &mut record.licenses {
+            if let Some(pin) = &mut license.pin {
+                pin.catalog = contents.catalogs.get(&pin.digest).cloned();
+            }
+        }
+        Ok(Some(record))
+    }
+
+    /// [`Store::apply`] without waiting.
+    pub(crate) fn apply_now(
+        &self,
+        change: &Change,
+        by: &Actor,
+        at: SystemTime,
+    ) -> Result<Receipt, StoreError> {
+        let mut contents = self.answering()?;
+        // The change is made on a copy: one that is refused leaves nothing behind.
+        let mut next = contents.clone();
+        let done = next.make(change, by, at)?;
+        let head = next.audit.last().map(|entry| (entry.seq, entry.hash));
+        next.audit.push(AuditEntry::following(head, change, &done, by, at));
+        let revision = next.revised(&done.tenant);
+        *contents = next;
+        drop(contents);
+        self.changed.notify_waiters();
+        Ok(Receipt { tenant: done.tenant, revision })
+    }
+
+    fn contents(&self) -> MutexGuard<'_, Contents> {
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn answering(&self) -> Result<MutexGuard<'_, Contents>, StoreError> {
+        let contents = self.contents();
+        if contents.down {
+            return Err(StoreError::Unavailable("it is down for this test".to_owned()));
+        }
+        Ok(contents)
+    }
+
+    fn ask<'a, T: Send + 'a>(
+        &'a self,
+        question: impl FnOnce(&mut Contents) -> T + Send + 'a,
+    ) -> Answer<'a, T> {
+        Box::pin(async move { self.answering().map(|mut contents| question(&mut contents)) })
+    }
+}
+
+impl Store for Memory {
+    fn load<'a>(&'a self, tenant: &'a TenantId) -> Answer<'a, Option<TenantRecord>> {
+        Box::pin(async move { self.load_now(tenant) })
+    }
+
+    fn tenant_of<'a>(
+        &'a self,
+        issuer: &'a str,
+        organization: &'a str,
+    ) -> Answer<'a, Option<TenantId>> {
+        self.ask(move |contents| {
+            let key = Organization { issuer: issuer.to_owned(), id: organization.to_owned() };
+            let by_name = || {
+                let id = organization.parse::<TenantId>().ok()?;
+                (self.organizations_are_tenants && contents.tenants.contains_key(&id)).then_some(id)
+            };
+            contents.organizations.get(&key).cloned().or_else(by_name)
+        })
+    }
+
+    fn tenant_count(&self) -> Answer<'_, u64> {
+        self.ask(|contents| {
+            let open = |(record, _): &&(TenantRecord, _)| record.status != TenantStatus::Closed;
+            contents.tenants.values().filter(open).count() as u64
+        })
+    }
+
+    fn tenants(&self) -> Answer<'_, Vec<TenantSummary>> {
+        self.ask(|contents| {
+            let summary = |(record, created_at): &(TenantRecord, SystemTime)| TenantSummary {
+                id: record.id.clone(),
+                name: record.name.clone(),
+                status: record.status,
+                revision: record.revision,
+                created_at: *created_at,
+            };
+            contents.tenants.values().map(summary).collect()
+        })
+    }
+
+    fn organizations<'a>(&'a self, tenant: &'a TenantId) -> Answer<'a, Vec<Organization>> {
+        self.ask(move |contents| {
+            let held = contents.organizations.iter().filter(|(_, holder)| *holder == tenant);
+            held.map(|(organization, _)| organization.clone()).collect()
+        })
+    }
+
+    fn license<'a>(&'a self, id: &'a str) -> Answer<'a, Option<(TenantId, License)>> {
+        self.ask(move |contents| {
+            let mut tenants = contents.tenants.values();
+            tenants.find_map(|(record, _)| {
+                let license = record.licenses.iter().find(|license| license.id == id)?;
+                Some((record.id.clone(), license.clone()))
+            })
+        })
+    }
+
+    fn revisions(&self) -> Answer<'_, Vec<(TenantId, u64)>> {
+        self.ask(|contents| {
+            contents.tenants.iter().map(|(id, (record, _))| (id.clone(), record.revision)).collect()
+        })
+    }
+
+    fn position(&self) -> Answer<'_, u64> {
+        self.ask(|contents| contents.feed.len() as u64)
+    }
+
+    fn news(&self, after: u64) -> Answer<'_, Feed> {
+        Box::pin(async move {
+            let feed = |contents: &Contents| {
+                let position = contents.feed.len() as u64;
+                let start = usize::try_from(after).unwrap_or(usize::MAX);
+                let tenants = contents.feed.get(start..).unwrap_or_default().to_vec();
+                Feed { position, tenants, restarted: position < after }
+            };
+            let wait = self.changed.notified();
+            let now = feed(&*self.answering()?);
+            if now.position != after {
+                return Ok(now);
+            }
+            // Whether it was woken or not, what stands there now is the answer.
+            let _woken = tokio::time::timeout(Duration::from_millis(500), wait).await;
+            Ok(feed(&*self.answering()?))
+        })
+    }
+
+    fn publish<'a>(
+        &'a self,
+        catalog: &'a Catalog,
+        _by: &'a Actor,
+        _at: SystemTime,
+    ) -> Answer<'a, ()> {
+        self.ask(move |contents| {
+            let digest = catalog.digest().to_owned();
+            contents.catalogs.entry(digest.clone()).or_insert_with(|| catalog.clone());
+            contents.current = Some(digest);
+        })
+    }
+
+    fn current_catalog(&self) -> Answer<'_, Option<Catalog>> {
+        self.ask(|contents| {
+            contents.current.as_ref().and_then(|digest| contents.catalogs.get(digest).cloned())
+        })
+    }
+
+    fn apply<'a>(
+        &'a self,
+        change: &'a Change,
+        by: &'a Actor,
+        at: SystemTime,
+    ) -> Answer<'a, Receipt> {
+        Box::pin(async move { self.apply_now(change, by, at) })
+    }
+
+    fn audit(&self, after: u64, limit: u32) -> Answer<'_, Vec<AuditEntry>> {
+        self.ask(move |contents| {
+            let later = contents.audit.iter().filter(|entry| entry.seq > after);
+            later.take(usize::try_from(limit).unwrap_or(usize::MAX)).cloned().collect()
+        })
+    }
+}
+
+impl Contents {
+    fn make(&mut self, change: &Change, by: &Actor, at: SystemTime) -> Result<Done, StoreError> {
+        match change {
+            Change::AddTenant { id, name, organizations } => {
+                if self.tenants.contains_key(id) {
+                    return Err(Refusal::Exists { what: "tenant", name: id.to_string() }.into());
+                }
+                allow(
+                    !name.is_empty() && name.chars().count() <= 200,
+                    "a name has 1 to 200 characters",
+                )?;
+                let record = TenantRecord {
+                    id: id.clone(),
+                    name: name.clone(),
+                    status: TenantStatus::Active,
+                    status_reason: None,
+                    revision: 0,
+                    licenses: Vec::new(),
+                    overrides: Vec::new(),
+                };
+                self.tenants.insert(id.clone(), (record, at));
+                for organization in organizations {
+                    self.map(id, organization)?;
+                }
+                let after = tenant_json(name, TenantStatus::Active, organizations);
+                Ok(done(id, format!("tenant {id}"), None, Some(after)))
+            }
+            Change::MapOrganization { tenant, organization } => {
+                self.tenant(tenant)?;
+                self.map(tenant, organization)?;
+                let after = organization_json(tenant, organization);
+                Ok(done(tenant, format!("organization {organization}"), None, Some(after)))
+            }
+            Change::UnmapOrganization { organization } => {
+                let Some(tenant) = self.organizations.remove(organization) else {
+                    let name = organization.to_string();
+                    return Err(Refusal::NotFound { what: "mapped organization", name }.into());
+                };
+                let before = organization_json(&tenant, organization);
+                Ok(done(&tenant, format!("organization {organization}"), Some(before), None))
+            }
+            Change::SetTenantStatus { tenant, status, reason } => {
+                let record = self.tenant(tenant)?;
+                let before = status_json(record.status, record.status_reason.as_deref());
+                let same = record.status == *status;
+                allow(!same, &format!("tenant `{tenant}` is {status} already"))?;
+                allow(record.status != TenantStatus::Closed, "a closed tenant stays closed")?;
+                let why = *status == TenantStatus::Active || reason.is_some();
+                allow(why, "a reason is needed")?;
+                record.status = *status;
+                record.status_reason.clone_from(reason);
+                let after = status_json(*status, reason.as_deref());
+                Ok(done(tenant, format!("tenant {tenant}"), Some(before), Some(after)))
+            }
+            Change::GrantLicense { tenant, license } => self.grant(tenant, license, by),
+            Change::RevokeLicense { license, reason } => self.relicense(license, |license| {
+                allow(license.revoked_at.is_none(), "it is revoked already")?;
+                license.revoked_at = Some(at);
+                license.status_reason = Some(reason.clone());
+                Ok(())
+            }),
+            Change::SuspendLicense { license, reason } => self.relicense(license, |license| {
+                let free = license.revoked_at.is_none() && license.suspended_at.is_none();
+                allow(free, "it is suspended or revoked already")?;
+                license.suspended_at = Some(at);
+                license.status_reason = Some(reason.clone());
+                Ok(())
+            }),
+            Change::ResumeLicense { license } => self.relicense(license, |license| {
+                let held = license.revoked_at.is_none() && license.suspended_at.is_some();
+                allow(held, "it is not suspended")?;
+                license.suspended_at = None;
+                license.status_reason = None;
+                Ok(())
+            }),
+            Change::AddOverride { tenant, exception } => self.except(tenant, exception),
+            Change::RevokeOverride { id } => {
+                let mut tenants = self.tenants.values_mut();
+                let found = tenants.find_map(|(record, _)| {
+                    let tenant = record.id.clone();
+                    let mut overrides = record.overrides.iter_mut();
+                    overrides.find(|exception| exception.id == *id).map(|found| (tenant, found))
+                });
+                let Some((tenant, exception)) = found else {
+                    return Err(Refusal::NotFound { what: "override", name: id.clone() }.into());
+                };
+                allow(exception.revoked_at.is_none(), "it is revoked already")?;
+                let before = override_json(exception);
+                exception.revoked_at = Some(at);
+                let after = override_json(exception);
+                Ok(done(&tenant, format!("override {id}"), Some(before), Some(after)))
+            }
+        }
+    }
+
+    fn grant(&mut self, tenant: &TenantId, new: &License, by: &Actor) -> Result<Done, StoreError> {
+        let all = || self.tenants.values().flat_map(|(record, _)| &record.licenses);
+        if all().any(|license| license.id == new.id) {
+            return Err(Refusal::Exists { what: "license", name: new.id.clone() }.into());
+        }
+        let imported = |license: &License| {
+            license.source == new.source && license.source_ref == new.source_ref
+        };
+        let twice = new.source_ref.is_some() && all().any(imported);
+        allow(!twice, "a source cannot import one license twice")?;
+        allow(new.ends_at.is_none_or(|end| end > new.starts_at), "ends_at is after starts_at")?;
+        let trial = new.kind == LicenseKind::Trial;
+        allow(!trial || new.ends_at.is_some(), "a trial has an end")?;
+        allow(new.quantity == 1 || new.kind == LicenseKind::Addon, "only add-ons have a quantity")?;
+        allow(new.quantity > 0, "a quantity is at least one")?;
+        let pinned = new.pin.as_ref().is_none_or(|pin| self.catalogs.contains_key(&pin.digest));
+        allow(pinned, "the pinned catalog is not stored")?;
+        let record = self.tenant(tenant)?;
+        let open = record.status != TenantStatus::Closed;
+        allow(open, &format!("tenant `{tenant}` is closed"))?;
+        let license =
+            License { grace: new.effective_grace(), created_by: by.name.clone(), ..new.clone() };
+        let after = license_json(&license);
+        record.licenses.push(license);
+        Ok(done(tenant, format!("license {}", new.id), None, Some(after)))
+    }
+
+    fn except(&mut self, tenant: &TenantId, new: &Override) -> Result<Done, StoreError> {
+        allow(new.reason.trim().len() >= 5, "a reason has at least 5 characters")?;
+        allow(new.ends_at.is_none_or(|end| end > new.starts_at), "ends_at is after starts_at")?;
+        let record = self.tenant(tenant)?;
+        let same = |a: &Effect, b: &Effect| a.as_str() == b.as_str();
+        let overlaps = record.overrides.iter().any(|old| {
+            old.feature == new.feature
+                && same(&old.effect, &new.effect)
+                && old.revoked_at.is_none()
+                && new.ends_at.is_none_or(|end| old.starts_at < end)
+                && old.ends_at.is_none_or(|end| new.starts_at < end)
+        });
+        allow(!overlaps, "an override with this effect is in force in that time; revoke it first")?;
+        record.overrides.push(new.clone());
+        Ok(done(tenant, format!("override {}", new.id), None, Some(override_json(new))))
+    }
+
+    fn relicense(
+        &mut self,
+        id: &str,
+        change: impl FnOnce(&mut License) -> Result<(), StoreError>,
+    ) -> Result<Done, StoreError> {
+        let found = self.tenants.values_mut().find_map(|(record, _)| {
+            let tenant = record.id.clone();
+            let license = record.licenses.iter_mut().find(|license| license.id == id)?;
+            Some((tenant, license))
+        });
+        let Some((tenant, license)) = found else {
+            return Err(Refusal::NotFound { what: "license", name: id.to_owned() }.into());
+        };
+        let before = license_json(license);
+        change(license)?;
+        let after = license_json(license);
+        Ok(done(&tenant, format!("license {id}"), Some(before), Some(after)))
+    }
+
+    fn map(&mut self, tenant: &TenantId, organization: &Organization) -> Result<(), StoreError> {
+        if let Some(holder) = self.organizations.get(organization) {
+            let message =
+                format!("organization {organization} is mapped to tenant `{holder}` already");
+            return Err(Refusal::Forbidden(message).into());
+        }
+        let named = !organization.id.is_empty() && !organization.issuer.is_empty();
+        allow(named, "an organization has an issuer and an id")?;
+        self.organizations.insert(organization.clone(), tenant.clone());
+        Ok(())
+    }
+
+    fn tenant(&mut self, id: &TenantId) -> Result<&mut TenantRecord, StoreError> {
+        match self.tenants.get_mut(id) {
+            Some((record, _)) => Ok(record),
+            None => Err(Refusal::NotFound { what: "tenant", name: id.to_string() }.into()),
+        }
+    }
+
+    fn revised(&mut self, id: &TenantId) -> u64 {
+        self.feed.push(id.clone());
+        match self.tenants.get_mut(id) {
+            Some((record, _)) => {
+                record.revision += 1;
+                record.revision
+            }
+            None => 0,
+        }
+    }
+}
+
+fn allow(condition: bool, otherwise: &str) -> Result<(), StoreError> {
+    if condition { Ok(()) } else { Err(Refusal::Forbidden(otherwise.to_owned()).into()) }
+}
+
+fn done(
+    tenant: &TenantId,
+    object: String,
+    before: Option<serde_json::Value>,
+    after: Option<serde_json::Value>,
+) -> Done {
+    Done { tenant: tenant.clone(), object, before, after }
+}

@@ -1,0 +1,152 @@
+//! Where tenants, licenses, overrides and their history are kept.
+//!
+//! [`open`] turns a URL into a [`Store`]. The service reads through it; the command line reads and
+//! changes through it. Every change is one [`Change`], applied in one transaction that also grows
+//! the tenant's revision, appends to the feed and writes one chained [`AuditEntry`].
+//!
+//! # How to add a back end
+//!
+//! 1. Write `migrations/NAME/0001_initial.sql` after the example of `migrations/sqlite`. What must
+//!    never happen is refused by the database: ids used twice, history rewritten, periods that end
+//!    before they begin. Triggers grow the revision and feed `changes`, so that an edit by hand
+//!    reaches running services too.
+//! 2. Implement [`Store`] in `store/NAME`. Four things to note: [`Store::load`] reads all rows of
+//!    a tenant in one snapshot; [`Store::news`] waits for the feed by whatever the database offers
+//!    and gives up after about a second, because its return is also the sign of life;
+//!    [`Store::apply`] checks, changes and audits in one transaction, with one writer at a time, so
+//!    that the order of the feed is the order of commits; errors of the driver become
+//!    [`StoreError`] at once and never appear in a signature.
+//! 3. Add the scheme to [`open`] and one line to the tests that run [`conformance`].
+
+pub(crate) mod audit;
+mod change;
+#[cfg(any(test, feature = "testing"))]
+pub mod conformance;
+mod error;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod memory;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+pub use audit::AuditEntry;
+pub use change::{Actor, Change, Organization, Receipt};
+pub use error::{Refusal, StoreError};
+
+use crate::catalog::Catalog;
+use crate::model::{License, TenantId, TenantRecord, TenantStatus};
+
+/// What a store answers, later. Stores are chosen by a URL, so their futures are boxed; no request
+/// waits for one in the steady state.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// A place that keeps tenants and their licenses.
+pub trait Store: Send + Sync + 'static {
+    /// All rows of a tenant, read in one snapshot.
+    fn load<'a>(&'a self, tenant: &'a TenantId) -> Answer<'a, Option<TenantRecord>>;
+
+    /// The tenant that an issuer's organization is mapped to.
+    fn tenant_of<'a>(
+        &'a self,
+        issuer: &'a str,
+        organization: &'a str,
+    ) -> Answer<'a, Option<TenantId>>;
+
+    /// How many tenants there are, the closed ones not counted.
+    fn tenant_count(&self) -> Answer<'_, u64>;
+
+    /// Every tenant, by id.
+    fn tenants(&self) -> Answer<'_, Vec<TenantSummary>>;
+
+    /// The organizations that are mapped to a tenant.
+    fn organizations<'a>(&'a self, tenant: &'a TenantId) -> Answer<'a, Vec<Organization>>;
+
+    /// A license by its id, and the tenant that holds it.
+    fn license<'a>(&'a self, id: &'a str) -> Answer<'a, Option<(TenantId, License)>>;
+
+    /// The revision of every tenant.
+    fn revisions(&self) -> Answer<'_, Vec<(TenantId, u64)>>;
+
+    /// The place of the last entry in the feed of changes.
+    fn position(&self) -> Answer<'_, u64>;
+
+    /// The changes after a place in the feed. Without any it waits for some, and comes back with
+    /// nothing after about a second at most.
+    fn news(&self, after: u64) -> Answer<'_, Feed>;
+
+    /// Keeps a catalog under its digest, and as the current one.
+    fn publish<'a>(&'a self, catalog: &'a Catalog, by: &'a Actor, at: SystemTime)
+    -> Answer<'a, ()>;
+
+    /// The catalog that was published last.
+    fn current_catalog(&self) -> Answer<'_, Option<Catalog>>;
+
+    /// Makes one change, with its revision, its entry in the feed and its audit entry.
+    fn apply<'a>(
+        &'a self,
+        change: &'a Change,
+        by: &'a Actor,
+        at: SystemTime,
+    ) -> Answer<'a, Receipt>;
+
+    /// The audit entries after one, the oldest first.
+    fn audit(&self, after: u64, limit: u32) -> Answer<'_, Vec<AuditEntry>>;
+}
+
+/// A tenant in a list.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TenantSummary {
+    /// The tenant's id.
+    pub id: TenantId,
+    /// The name for people.
+    pub name: String,
+    /// Whether it may be served at all.
+    pub status: TenantStatus,
+    /// The revision of its rows.
+    pub revision: u64,
+    /// When it was added.
+    pub created_at: SystemTime,
+}
+
+/// Changes after a place in the feed.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Feed {
+    /// The place of the last change that is told here.
+    pub position: u64,
+    /// Whose rows changed; a tenant may stand here more than once.
+    pub tenants: Vec<TenantId>,
+    /// The feed is behind the place that was asked for: an older copy of the store was restored,
+    /// and nothing that was read before may be relied on.
+    pub restarted: bool,
+}
+
+/// How a store is opened.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Mode {
+    /// To change it: it is created if it is missing and brought to the current schema.
+    ReadWrite,
+    /// To read only: a missing store is an error, and nothing is written.
+    ReadOnly,
+}
+
+/// Opens the store that a URL names: `sqlite:tiergate.db`.
+///
+/// # Errors
+///
+/// If the URL names no store that is built in, the store is missing or cannot be reached, or its
+/// schema is not the one that this program knows.
+pub async fn open(url: &str, mode: Mode) -> Result<Arc<dyn Store>, StoreError> {
+    match url.split_once(':') {
+        #[cfg(feature = "sqlite")]
+        Some(("sqlite", _)) => Ok(Arc::new(sqlite::Sqlite::open(url, mode).await?)),
+        #[cfg(not(feature = "sqlite"))]
+        Some(("sqlite", _)) => {
+            let _ = mode;
+            Err(StoreError::address(url, "build with the feature `sqlite`"))
+        }
+        _ => Err(StoreError::address(url, "use `sqlite:FILE`")),
+    }
+}

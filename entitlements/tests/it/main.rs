@@ -1,0 +1,8 @@
+//! Everything that is tested from outside, in one binary.
+
+mod service;
+
+/// The catalog that ships with the project.
+fn catalog() -> entitlements::Catalog {
+    entitlements::Catalog::parse(entitlements::testing::PLANS).expect("the shipped plans are right")
+}

@@ -1,0 +1,87 @@
+//! The service before a real SQLite file: what another process changes arrives by itself.
+
+use std::time::{Duration, SystemTime};
+
+use entitlements::store::{self, Actor, Change, Mode, Organization};
+use entitlements::testing::license;
+use entitlements::{EntitlementService, TenantId, TenantRef, TenantStatus};
+
+use crate::catalog;
+
+const ISSUER: &str = "https://id.test/oidc";
+
+/// Waits until the condition holds; a second is what is promised.
+async fn soon(what: &str, mut holds: impl AsyncFnMut() -> bool) -> Duration {
+    let started = tokio::time::Instant::now();
+    while started.elapsed() < Duration::from_secs(1) {
+        if holds().await {
+            return started.elapsed();
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("{what}: not within a second");
+}
+
+fn acme() -> TenantId {
+    "acme".parse().unwrap()
+}
+
+fn organization(id: &str) -> Organization {
+    Organization { issuer: ISSUER.to_owned(), id: id.to_owned() }
+}
+
+#[tokio::test]
+async fn changes_by_another_process_arrive_within_a_second() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("tiergate.db").display());
+    let service = EntitlementService::connect(&url, catalog()).await.unwrap();
+    assert!(service.ready());
+
+    // Another process: a store of its own.
+    let admin = store::open(&url, Mode::ReadWrite).await.unwrap();
+    let by = Actor::person("test");
+    let apply = async |change: Change| {
+        admin.apply(&change, &by, SystemTime::now()).await.unwrap();
+    };
+    let token = TenantRef::Organization { issuer: ISSUER, organization: "org_1" };
+
+    // Unknown first, and remembered as unknown; the change clears that.
+    assert_eq!(service.entitlements(token).await.unwrap_err().reason().code(), "unknown_tenant");
+    apply(Change::AddTenant {
+        id: acme(),
+        name: "Acme".to_owned(),
+        organizations: vec![organization("org_1")],
+    })
+    .await;
+    soon("the new tenant", async || service.entitlements(token).await.is_ok()).await;
+    let set = service.entitlements(token).await.unwrap();
+    assert_eq!(set.usable().unwrap_err().reason.code(), "no_license");
+
+    let tier = |wanted: Option<&'static str>| {
+        let service = service.clone();
+        async move || service.cached(token).is_some_and(|set| set.tier() == wanted)
+    };
+    apply(Change::GrantLicense { tenant: acme(), license: license("lic_1", "low") }).await;
+    soon("the license", tier(Some("low"))).await;
+    apply(Change::GrantLicense { tenant: acme(), license: license("lic_2", "high") }).await;
+    let took = soon("the upgrade", tier(Some("high"))).await;
+    println!("an upgrade by another process was in force after {took:?}");
+    let reason = "not paid".to_owned();
+    apply(Change::RevokeLicense { license: "lic_2".to_owned(), reason }).await;
+    soon("the revocation", tier(Some("low"))).await;
+    let suspend = Change::SetTenantStatus {
+        tenant: acme(),
+        status: TenantStatus::Suspended,
+        reason: Some("abuse".to_owned()),
+    };
+    apply(suspend).await;
+    soon("the suspension", async || {
+        service.cached(token).is_some_and(|set| {
+            set.admitted().is_err_and(|denial| denial.reason.code() == "tenant_suspended")
+        })
+    })
+    .await;
+    apply(Change::UnmapOrganization { organization: organization("org_1") }).await;
+    soon("the organization that is gone", async || service.entitlements(token).await.is_err())
+        .await;
+}
