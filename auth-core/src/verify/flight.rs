@@ -1,20 +1,28 @@
 //! Single flight and a bound for the expensive step.
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    collections::{HashMap, hash_map::Entry},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::{VerifyError, cache::TokenHash};
-use crate::{identity::Identity, reason};
+use crate::identity::Identity;
 
 type Verdict = Result<Identity, VerifyError>;
 
+/// One token under way. Calls are counted under the lock of the map: a count by `Arc` would miss
+/// when two calls are dropped at once, and leave the entry behind for ever.
+#[derive(Default)]
+struct Flight {
+    cell: Arc<OnceCell<Verdict>>,
+    calls: usize,
+}
+
 /// Lets equal tokens be verified once and bounds how many are verified at a time.
 pub(crate) struct Flights {
-    running: Mutex<HashMap<TokenHash, Arc<OnceCell<Verdict>>>>,
+    running: Mutex<HashMap<TokenHash, Flight>>,
     slots: Semaphore,
     waiting: usize,
 }
@@ -28,19 +36,28 @@ impl Flights {
     }
 
     /// The verdict on this token: by `work`, or by an equal call that is under way.
-    pub(crate) async fn run(&self, hash: TokenHash, work: impl Future<Output = Verdict>) -> Verdict {
+    pub(crate) async fn run(
+        &self,
+        hash: TokenHash,
+        work: impl Future<Output = Verdict>,
+    ) -> Verdict {
         let cell = {
-            let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut running = self.lock();
             if running.len() >= self.waiting && !running.contains_key(&hash) {
-                return Err(VerifyError::new(reason::OVERLOADED));
+                return Err(VerifyError::overloaded());
             }
-            running.entry(hash).or_default().clone()
+            let flight = running.entry(hash).or_default();
+            flight.calls += 1;
+            flight.cell.clone()
         };
         // If this call is dropped half-way, the next one that waits takes the work over.
-        let landing = Landing { flights: self, hash, cell: &cell };
-        let verdict = cell.get_or_init(|| work).await.clone();
-        drop(landing);
-        verdict
+        let _landing = Landing { flights: self, hash, cell: &cell };
+        cell.get_or_init(|| work).await.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<TokenHash, Flight>> {
+        // Nothing is half-written when a holder panics.
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Holds one slot for the expensive step.
@@ -58,13 +75,16 @@ struct Landing<'a> {
 
 impl Drop for Landing<'_> {
     fn drop(&mut self) {
-        let mut running = self.flights.running.lock().unwrap_or_else(PoisonError::into_inner);
-        // Two handles are the map's and this call's: nobody else waits. A finished flight leaves
-        // the map at once, so that a later equal token meets the cache instead.
-        if self.cell.initialized() || Arc::strong_count(self.cell) <= 2 {
-            if running.get(&self.hash).is_some_and(|c| Arc::ptr_eq(c, self.cell)) {
-                running.remove(&self.hash);
-            }
+        let mut running = self.flights.lock();
+        let Entry::Occupied(mut flight) = running.entry(self.hash) else { return };
+        if !Arc::ptr_eq(&flight.get().cell, self.cell) {
+            // A later flight of an equal token.
+            return;
+        }
+        flight.get_mut().calls -= 1;
+        // A finished flight leaves the map at once, so that a later equal token meets the cache.
+        if flight.get().calls == 0 || self.cell.initialized() {
+            flight.remove();
         }
     }
 }
