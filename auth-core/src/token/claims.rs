@@ -123,12 +123,14 @@ fn text<'a>(object: &'a Object<'_>, name: &str) -> Result<Option<&'a str>, Reaso
     object.get(name).map(|v| v.as_str().ok_or(reason::INVALID_CLAIMS)).transpose()
 }
 
-/// A non-empty identifier of visible ASCII: it will stand in a header and in a log line.
+/// Whether it may stand in a header and in a log line: not empty, not long, visible ASCII.
+pub(crate) fn is_identifier(id: &str) -> bool {
+    (1..=256).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic())
+}
+
 fn identifier<'a>(object: &'a Object<'_>, name: &str) -> Result<Option<&'a str>, Reason> {
     match text(object, name)? {
-        Some(id) if id.is_empty() || id.len() > 256 || !id.bytes().all(|b| b.is_ascii_graphic()) => {
-            Err(reason::INVALID_CLAIMS)
-        }
+        Some(id) if !is_identifier(id) => Err(reason::INVALID_CLAIMS),
         other => Ok(other),
     }
 }
@@ -139,7 +141,8 @@ fn time(object: &Object<'_>, name: &str, up: bool) -> Result<Option<u64>, Reason
         None => Ok(None),
         Some(Json::Integer(seconds)) if *seconds <= MAX_TIME => Ok(Some(*seconds)),
         #[expect(clippy::cast_precision_loss, reason = "MAX_TIME is exact in an f64")]
-        Some(Json::Number(n)) if *n >= 0.0 && *n <= MAX_TIME as f64 => {
+        Some(Json::Number(n)) if *n >= 0.0 && *n <= MAX_TIME as f64 =>
+        {
             #[expect(
                 clippy::cast_possible_truncation,
                 clippy::cast_sign_loss,

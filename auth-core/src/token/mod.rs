@@ -12,7 +12,7 @@ mod header;
 pub(crate) mod json;
 mod raw;
 
-pub(crate) use claims::Claims;
+pub(crate) use claims::{Claims, is_identifier};
 pub use header::Algorithm;
 pub(crate) use header::Header;
 pub(crate) use raw::{RawToken, decode as raw_decode};

@@ -9,12 +9,15 @@ use super::policy::{Accept, AcceptKind, IssuerPolicy, ORGANIZATION_URN};
 use crate::{
     identity::{Identity, Kind, Parts, Path, at},
     reason::{self, Reason},
-    token::Claims,
+    token::{Claims, is_identifier},
 };
 
 /// The block that the audience picks, before the signature is looked at. Claims other than the
 /// audience never select a path.
-pub(crate) fn block<'p>(policy: &'p IssuerPolicy, claims: &Claims<'_>) -> Result<&'p Accept, Reason> {
+pub(crate) fn block<'p>(
+    policy: &'p IssuerPolicy,
+    claims: &Claims<'_>,
+) -> Result<&'p Accept, Reason> {
     let aud = claims.audience;
     if let Some(block) = policy.accept.iter().find(|b| &*b.audience == aud) {
         return Ok(block);
@@ -26,7 +29,9 @@ pub(crate) fn block<'p>(policy: &'p IssuerPolicy, claims: &Claims<'_>) -> Result
         return Err(reason::WRONG_AUDIENCE);
     }
     let clients = |b: &'p Accept| match &b.kind {
-        AcceptKind::Organization { organization_token_clients } => organization_token_clients.as_slice(),
+        AcceptKind::Organization { organization_token_clients } => {
+            organization_token_clients.as_slice()
+        }
         AcceptKind::Roles { .. } => &[],
     };
     if policy.accept.iter().all(|b| clients(b).is_empty()) {
@@ -99,8 +104,8 @@ pub(crate) fn identity(
 fn organization<'a>(claims: &Claims<'a>) -> Result<Option<&'a str>, Reason> {
     match (claims.organization_id()?, claims.audience.strip_prefix(ORGANIZATION_URN)) {
         (Some(_), Some(_)) => Err(reason::CONFLICTING_ORGANIZATIONS),
-        (None, Some("")) => Err(reason::INVALID_CLAIMS),
-        (None, Some(id)) => Ok(Some(id)),
+        (None, Some(id)) if is_identifier(id) => Ok(Some(id)),
+        (None, Some(_)) => Err(reason::INVALID_CLAIMS),
         (claim, None) => Ok(claim),
     }
 }
@@ -113,13 +118,16 @@ pub(crate) fn in_time(
     now: SystemTime,
     leeway: Duration,
 ) -> Result<(), Reason> {
-    if now >= at(expires_at) + leeway {
+    // A sum beyond what the clock can show lies after every time that a token can name.
+    if at(expires_at).checked_add(leeway).is_some_and(|end| now >= end) {
         return Err(reason::TOKEN_EXPIRED);
     }
-    if not_before.is_some_and(|nbf| at(nbf) > now + leeway) {
+    let latest_start = now.checked_add(leeway);
+    let ahead = |seconds: u64| latest_start.is_some_and(|latest| at(seconds) > latest);
+    if not_before.is_some_and(ahead) {
         return Err(reason::TOKEN_NOT_YET_VALID);
     }
-    if at(issued_at) > now + leeway {
+    if ahead(issued_at) {
         return Err(reason::ISSUED_IN_FUTURE);
     }
     Ok(())
