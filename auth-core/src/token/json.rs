@@ -41,7 +41,6 @@ impl<'a> Object<'a> {
     pub(crate) fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
-
 }
 
 impl Json<'_> {
@@ -128,7 +127,8 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut members: Vec<(Cow<'de, str>, Json<'de>)> = Vec::with_capacity(12);
+        // Grown on demand: thousands of empty objects must not reserve room for members.
+        let mut members: Vec<(Cow<'de, str>, Json<'de>)> = Vec::new();
         // A handful of names is compared one by one; a client that sends thousands meets a set,
         // whose hash it cannot foresee.
         let mut seen: HashSet<Cow<'de, str>> = HashSet::new();
