@@ -92,7 +92,7 @@ impl KeyRing {
     /// The set in use, unless there is none or it is too old. Starts a background refresh when due.
     pub(crate) fn current(self: &Arc<Self>, now: SystemTime) -> Option<Arc<Snapshot>> {
         let snapshot = self.snapshot.load_full()?;
-        let age = elapsed(snapshot.fetched_at, now);
+        let age = self.age(&snapshot, now);
         if age >= self.options.refresh_after {
             self.refresh(now, self.options.cool_down);
         }
@@ -141,7 +141,7 @@ impl KeyRing {
         match self.snapshot.load().as_ref() {
             None => self.back_off(),
             Some(s) => {
-                let age = elapsed(s.fetched_at, self.clock.now());
+                let age = self.age(s, self.clock.now());
                 let due = self.options.refresh_after.saturating_sub(age);
                 due.max(if self.lock().failures_in_a_row > 0 {
                     self.options.cool_down
@@ -162,6 +162,17 @@ impl KeyRing {
             fetches: control.fetches,
             failures: control.failures,
             last_error: control.last_error.clone(),
+        }
+    }
+
+    /// How old a set is. After a clock was set back nobody knows: the set is fetched again and used
+    /// meanwhile, as long as the step is smaller than `max_stale`. So every set has an end.
+    fn age(&self, snapshot: &Snapshot, now: SystemTime) -> Duration {
+        match now.duration_since(snapshot.fetched_at) {
+            Ok(age) => age,
+            Err(back) if back.duration() < PRECISION => Duration::ZERO,
+            Err(back) if back.duration() < self.options.max_stale => self.options.refresh_after,
+            Err(_) => Duration::MAX,
         }
     }
 
@@ -190,12 +201,13 @@ impl KeyRing {
         control.last_attempt = Some(now);
         control.fetches += 1;
         drop(control);
-        let ring = self.clone();
+        // Made before the task runs and dropped last, even when the source panics or the runtime ends
+        // before the first step: then the waiters go on, and so do later fetches.
+        let mut end = End { ring: self.clone(), answered: false, _finished: finished };
         runtime.spawn(async move {
-            // Dropped last, even when the source panics: then the waiters go on, and so do fetches.
-            let _end = End { ring: ring.clone(), _finished: finished };
-            let result = ring.fetch().await;
-            ring.take(result);
+            let result = end.ring.fetch().await;
+            end.answered = true;
+            end.ring.take(result);
         });
         Some(running)
     }
@@ -213,12 +225,18 @@ impl KeyRing {
     }
 
     fn take(&self, result: Result<KeySet, KeyError>) {
-        let mut control = self.lock();
-        match result {
+        // A log subscriber may ask for the status: nothing is logged under the lock.
+        match &result {
             Ok(keys) => {
                 for (kid, why) in keys.rejected() {
                     tracing::warn!(issuer = %self.issuer, kid, %why, "key not used");
                 }
+            }
+            Err(error) => tracing::warn!(issuer = %self.issuer, %error, "keys not refreshed"),
+        }
+        let mut control = self.lock();
+        match result {
+            Ok(keys) => {
                 control.last_error = None;
                 control.failures_in_a_row = 0;
                 let generation = self.snapshot.load().as_ref().map_or(0, |s| s.generation) + 1;
@@ -226,12 +244,7 @@ impl KeyRing {
                 let fetched_at = control.last_attempt.unwrap_or_else(|| self.clock.now());
                 self.snapshot.store(Some(Arc::new(Snapshot { keys, fetched_at, generation })));
             }
-            Err(error) => {
-                tracing::warn!(issuer = %self.issuer, %error, "keys not refreshed");
-                control.failures += 1;
-                control.failures_in_a_row = control.failures_in_a_row.saturating_add(1);
-                control.last_error = Some(error);
-            }
+            Err(error) => control.failed(error),
         }
     }
 
@@ -241,21 +254,44 @@ impl KeyRing {
     }
 }
 
+impl Control {
+    fn failed(&mut self, error: KeyError) {
+        self.failures += 1;
+        self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
+        self.last_error = Some(error);
+    }
+}
+
 struct End {
     ring: Arc<KeyRing>,
+    answered: bool,
     _finished: watch::Sender<()>,
 }
 
 impl Drop for End {
     fn drop(&mut self) {
-        self.ring.lock().running = None;
+        let mut control = self.ring.lock();
+        control.running = None;
+        if self.answered {
+            return;
+        }
+        if std::thread::panicking() {
+            // Counted, so that a source that always panics meets the back-off too.
+            let source = super::FetchError::new("the key source panicked");
+            control.failed(KeyError::Fetch { issuer: self.ring.issuer.clone(), source });
+        } else {
+            // The runtime went away, not the provider: another one may try at once.
+            control.last_attempt = None;
+        }
     }
 }
 
 /// The time since `then`. A clock that was set back makes everything old, never young for ever.
 fn elapsed(then: SystemTime, now: SystemTime) -> Duration {
     now.duration_since(then).unwrap_or_else(|back| {
-        // Within the precision of a clock adjustment it is simply now.
-        if back.duration() < Duration::from_secs(2) { Duration::ZERO } else { Duration::MAX }
+        if back.duration() < PRECISION { Duration::ZERO } else { Duration::MAX }
     })
 }
+
+/// Within the precision of a clock adjustment it is simply now.
+const PRECISION: Duration = Duration::from_secs(2);
