@@ -25,6 +25,11 @@ impl VerifyError {
         Self { reason, keys: Some(error), retry_after: Some(retry_after) }
     }
 
+    pub(crate) fn overloaded() -> Self {
+        let retry_after = Some(Duration::from_secs(1));
+        Self { retry_after, ..Self::new(crate::reason::OVERLOADED) }
+    }
+
     /// The stable reason.
     pub fn reason(&self) -> Reason {
         self.reason
@@ -49,11 +54,8 @@ impl From<Reason> for VerifyError {
 
 impl fmt::Display for VerifyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.reason.title())?;
-        match &self.keys {
-            Some(error) => write!(f, ": {error}"),
-            None => Ok(()),
-        }
+        // Callers are told this text. What went wrong inside, with addresses, is the source.
+        f.write_str(self.reason.title())
     }
 }
 

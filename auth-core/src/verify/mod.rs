@@ -24,6 +24,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use tokio::sync::Semaphore;
+
 use self::{
     cache::{TokenCache, TokenHash, Verified},
     flight::Flights,
@@ -54,11 +56,15 @@ struct Inner {
     flights: Flights,
     hits: AtomicU64,
     misses: AtomicU64,
+    signatures: AtomicU64,
 }
 
 struct Issuer {
     policy: IssuerPolicy,
     ring: Arc<KeyRing>,
+    /// Places to wait for keys: together half of all that may wait, so that a flood of invented
+    /// `kid`s leaves room for tokens whose keys are known.
+    places: Semaphore,
 }
 
 /// Makes a [`Verifier`].
@@ -81,6 +87,8 @@ pub struct CacheStatus {
     pub hits: u64,
     /// Tokens that were not.
     pub misses: u64,
+    /// Signatures that were checked: the expensive part of the misses.
+    pub signatures: u64,
 }
 
 impl VerifierBuilder {
@@ -142,10 +150,11 @@ impl VerifierBuilder {
     /// [`PolicyError`], if a token could fit two policies or none.
     pub fn build(self) -> Result<Verifier, PolicyError> {
         policy::check(self.issuers.iter().map(|(policy, ..)| policy))?;
+        let places = (self.max_waiting / 2 / self.issuers.len()).clamp(1, Semaphore::MAX_PERMITS);
         let issuers = self.issuers.into_iter().map(|(policy, source, options)| {
             let options = options.unwrap_or(self.keys);
             let ring = KeyRing::new(policy.name.clone(), source, self.clock.clone(), options);
-            Issuer { policy, ring }
+            Issuer { policy, ring, places: Semaphore::new(places) }
         });
         Ok(Verifier(Arc::new(Inner {
             issuers: issuers.collect(),
@@ -156,6 +165,7 @@ impl VerifierBuilder {
             flights: Flights::new(self.max_waiting),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
+            signatures: AtomicU64::new(0),
         })))
     }
 }
@@ -193,6 +203,7 @@ impl Verifier {
         if let Some(known) = self.cached(&hash) {
             return known;
         }
+        self.0.misses.fetch_add(1, Ordering::Relaxed);
         self.0.flights.run(hash, self.cold(token, hash)).await
     }
 
@@ -208,6 +219,7 @@ impl Verifier {
         if let Some(known) = self.cached(&hash) {
             return Some(known);
         }
+        self.0.misses.fetch_add(1, Ordering::Relaxed);
         let result = (|| {
             let (payload, raw, header) = parse(token)?;
             let object = payload_object(&payload)?;
@@ -271,6 +283,7 @@ impl Verifier {
             entries: self.0.cache.len(),
             hits: self.0.hits.load(Ordering::Relaxed),
             misses: self.0.misses.load(Ordering::Relaxed),
+            signatures: self.0.signatures.load(Ordering::Relaxed),
         }
     }
 
@@ -289,10 +302,7 @@ impl Verifier {
     /// The verdict of the cache. Time is judged anew, and the key must still be in the set.
     fn cached(&self, hash: &TokenHash) -> Option<Result<Identity, VerifyError>> {
         let inner = &*self.0;
-        let Some(known) = inner.cache.get(hash) else {
-            inner.misses.fetch_add(1, Ordering::Relaxed);
-            return None;
-        };
+        let known = inner.cache.get(hash)?;
         let now = inner.clock.now();
         let issuer = &inner.issuers[known.issuer as usize];
         // No set that is fresh enough: a miss, which ends in a fetch or in 503.
@@ -328,7 +338,8 @@ impl Verifier {
         object: &'o Object<'o>,
     ) -> Result<Candidate<'t, 'o>, VerifyError> {
         let claims = Claims::parse(&header, object)?;
-        let Some(issuer) = self.0.issuers.iter().position(|i| *i.policy.url == *claims.issuer) else {
+        let Some(issuer) = self.0.issuers.iter().position(|i| *i.policy.url == *claims.issuer)
+        else {
             return Err(if rules::is_management_api(claims.audience) {
                 reason::ADMIN_TENANT_TOKEN.into()
             } else {
@@ -351,6 +362,10 @@ impl Verifier {
     }
 
     async fn cold(&self, token: &str, hash: TokenHash) -> Result<Identity, VerifyError> {
+        // An equal token may have been verified between the caller's look and this flight.
+        if let Some(known) = self.cached(&hash) {
+            return known;
+        }
         let (payload, raw, header) = parse(token)?;
         let object = payload_object(&payload)?;
         let candidate = self.candidate(raw, header, &object)?;
@@ -361,22 +376,28 @@ impl Verifier {
 
     /// The set that holds the token's key; decision by decision as [`crate::keys`] says.
     async fn snapshot(&self, candidate: &Candidate<'_, '_>) -> Result<Arc<Snapshot>, VerifyError> {
-        let ring = &self.0.issuers[candidate.issuer].ring;
+        let Issuer { ring, places, .. } = &self.0.issuers[candidate.issuer];
         let holds = |s: &Arc<Snapshot>| s.keys.find(&candidate.header.kid).is_some();
         let current = ring.current(self.0.clock.now());
-        let known = match current {
-            Some(snapshot) if holds(&snapshot) => return Ok(snapshot),
-            Some(snapshot) => Some(snapshot.generation),
-            None => None,
+        if let Some(snapshot) = current.as_ref().filter(|s| holds(s)) {
+            return Ok(snapshot.clone());
+        }
+        let newer = match places.try_acquire() {
+            Ok(_place) => ring.newer(current.map(|s| s.generation)).await,
+            // Enough tokens wait for these keys: this one is judged by what is known.
+            Err(_) => current,
         };
-        let Some(snapshot) = ring.newer(known).await else {
+        let Some(snapshot) = newer else {
             return Err(VerifyError::keys(ring.error(), ring.cool_down()));
         };
         if holds(&snapshot) {
             return Ok(snapshot);
         }
         // `iat` has whole seconds; a token of the second in which the set was fetched may be newer.
-        if snapshot.fetched_at < at(candidate.claims.issued_at) + Duration::from_secs(1) {
+        // A set from the future says that the clock was set back: what it saw cannot be compared.
+        if snapshot.fetched_at < at(candidate.claims.issued_at) + Duration::from_secs(1)
+            || snapshot.fetched_at > self.0.clock.now()
+        {
             return Err(VerifyError::keys(ring.error(), ring.cool_down()));
         }
         Err(reason::UNKNOWN_KEY.into())
@@ -396,6 +417,7 @@ impl Verifier {
         }
         let signature = raw_decode(candidate.raw.signature)?;
         let signed = candidate.raw.signing_input.as_bytes();
+        self.0.signatures.fetch_add(1, Ordering::Relaxed);
         if !key.verify(header.algorithm, signed, &signature) {
             return Err(reason::BAD_SIGNATURE.into());
         }
