@@ -32,7 +32,9 @@ fn parse(value: &[u8]) -> Option<&str> {
     let data = body.iter().rposition(|b| *b != b'=').map_or(&body[..0], |end| &body[..=end]);
     let legal = |b: &u8| b.is_ascii_alphanumeric() || b"-._~+/".contains(b);
     // Spaces between scheme and token only: a tab, a comma or a second token is not token68.
-    if data.is_empty() || !data.iter().all(legal) || rest[..rest.len() - token.len()].contains(&b'\t')
+    if data.is_empty()
+        || !data.iter().all(legal)
+        || rest[..rest.len() - token.len()].contains(&b'\t')
     {
         return None;
     }
@@ -54,7 +56,8 @@ mod tests {
     #[test]
     fn accepted() {
         assert_eq!(of(&[]), Ok(None));
-        for v in ["Bearer a.b.c", "bearer a.b.c", "BEARER a.b.c", "Bearer  a.b.c", "Bearer a.b.c "] {
+        for v in ["Bearer a.b.c", "bearer a.b.c", "BEARER a.b.c", "Bearer  a.b.c", "Bearer a.b.c "]
+        {
             assert_eq!(of(&[v]), Ok(Some("a.b.c".to_owned())), "{v}");
         }
     }
@@ -62,9 +65,22 @@ mod tests {
     #[test]
     fn refused() {
         for v in [
-            "", "Bearer", "Bearer ", "Bearer\ta.b.c", "Bearer \ta.b.c", "Bearer a.b.c,", "Bearer a, Bearer b",
-            "Bearer a b", "Basic dTpw", "DPoP a.b.c", "Token a.b.c", "Bearera.b.c", "Bearer a.b.c;x", "Bearer \"a\"",
-            "Bearer ==", "Bear",
+            "",
+            "Bearer",
+            "Bearer ",
+            "Bearer\ta.b.c",
+            "Bearer \ta.b.c",
+            "Bearer a.b.c,",
+            "Bearer a, Bearer b",
+            "Bearer a b",
+            "Basic dTpw",
+            "DPoP a.b.c",
+            "Token a.b.c",
+            "Bearera.b.c",
+            "Bearer a.b.c;x",
+            "Bearer \"a\"",
+            "Bearer ==",
+            "Bear",
         ] {
             assert_eq!(of(&[v]), Err("malformed_authorization"), "{v:?}");
         }

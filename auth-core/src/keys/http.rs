@@ -31,8 +31,9 @@ impl HttpClient {
             .no_proxy()
             .user_agent(concat!("auth-core/", env!("CARGO_PKG_VERSION")));
         if let Some(pem) = extra_ca_pem {
-            let certificates = reqwest::Certificate::from_pem_bundle(pem)
-                .map_err(|e| FetchError::new(format!("the CA file cannot be read: {}", chain(&e))))?;
+            let certificates = reqwest::Certificate::from_pem_bundle(pem).map_err(|e| {
+                FetchError::new(format!("the CA file cannot be read: {}", chain(&e)))
+            })?;
             if certificates.is_empty() {
                 return Err(FetchError::new("the CA file holds no certificate"));
             }
@@ -151,7 +152,10 @@ fn jwks_uri(text: &[u8], issuer: &str, document: &Url) -> Result<Url, FetchError
 
 fn parse(text: &str) -> Result<Url, FetchError> {
     let url = Url::parse(text).map_err(|e| FetchError::new(format!("`{text}` is no URL: {e}")))?;
-    if !matches!(url.scheme(), "https" | "http") || !url.username().is_empty() || url.password().is_some() {
+    if !matches!(url.scheme(), "https" | "http")
+        || !url.username().is_empty()
+        || url.password().is_some()
+    {
         return Err(FetchError::new(format!("`{text}` must be an http(s) URL without a user")));
     }
     Ok(url)

@@ -78,15 +78,20 @@ impl Key {
         }
         let named = match value.get("alg") {
             None => None,
-            Some(alg) => Some(
-                alg.as_str().and_then(Algorithm::parse).ok_or(KeyRejection::Unsupported)?,
-            ),
+            Some(alg) => {
+                Some(alg.as_str().and_then(Algorithm::parse).ok_or(KeyRejection::Unsupported)?)
+            }
         };
         let jwk: Jwk = serde_json::from_value(value).map_err(|_| KeyRejection::Malformed)?;
         let kid = jwk.common.key_id.as_deref().filter(|k| !k.is_empty());
         let kid: Box<str> = kid.ok_or(KeyRejection::NoKid)?.into();
-        let for_signatures = jwk.common.public_key_use.as_ref().is_none_or(|u| *u == PublicKeyUse::Signature)
-            && jwk.common.key_operations.as_ref().is_none_or(|ops| ops.contains(&KeyOperations::Verify));
+        let for_signatures =
+            jwk.common.public_key_use.as_ref().is_none_or(|u| *u == PublicKeyUse::Signature)
+                && jwk
+                    .common
+                    .key_operations
+                    .as_ref()
+                    .is_none_or(|ops| ops.contains(&KeyOperations::Verify));
         if !for_signatures {
             return Err(KeyRejection::NotForSignatures);
         }
@@ -123,9 +128,9 @@ impl Key {
             AlgorithmParameters::RSA(rsa) => {
                 let (n, e) = (decode(&rsa.n)?, decode(&rsa.e)?);
                 let bits = n.len() * 8 - n.first().map_or(0, |b| b.leading_zeros() as usize);
-                let exponent = e.iter().try_fold(0_u64, |acc, b| {
-                    acc.checked_mul(256).map(|acc| acc | u64::from(*b))
-                });
+                let exponent = e
+                    .iter()
+                    .try_fold(0_u64, |acc, b| acc.checked_mul(256).map(|acc| acc | u64::from(*b)));
                 let exponent = exponent.ok_or(KeyRejection::Weak)?;
                 if !(2048..=8192).contains(&bits) || exponent < 65_537 || exponent % 2 == 0 {
                     return Err(KeyRejection::Weak);

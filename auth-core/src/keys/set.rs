@@ -55,9 +55,10 @@ impl KeySet {
             set.rejected.push((Some(kid), KeyRejection::DuplicateKid));
         }
         if set.keys.is_empty() {
-            let why: Vec<_> = set.rejected().map(|(kid, why)| {
-                format!("key `{}`: {why}", kid.unwrap_or("without kid"))
-            }).collect();
+            let why: Vec<_> = set
+                .rejected()
+                .map(|(kid, why)| format!("key `{}`: {why}", kid.unwrap_or("without kid")))
+                .collect();
             let why = if why.is_empty() { "it is empty".to_owned() } else { why.join(", ") };
             return Err(KeyError::NoUsableKey { issuer: issuer.into(), rejected: why.into() });
         }

@@ -83,7 +83,11 @@ impl TestKey {
             Pair::Rsa(pair) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
                 let padding: &'static dyn aws_lc_rs::signature::RsaEncoding =
-                    if self.algorithm == Algorithm::Ps256 { &RSA_PSS_SHA256 } else { &RSA_PKCS1_SHA256 };
+                    if self.algorithm == Algorithm::Ps256 {
+                        &RSA_PSS_SHA256
+                    } else {
+                        &RSA_PKCS1_SHA256
+                    };
                 pair.sign(padding, &random, message, &mut signature).expect(MADE);
                 signature
             }

@@ -32,7 +32,9 @@ pub(crate) struct Verified {
     pub(crate) thumbprint: [u8; 32],
 }
 
-pub(crate) struct TokenCache(Cache<TokenHash, std::sync::Arc<Verified>, quick_cache::UnitWeighter, Prefix>);
+pub(crate) struct TokenCache(
+    Cache<TokenHash, std::sync::Arc<Verified>, quick_cache::UnitWeighter, Prefix>,
+);
 
 impl TokenCache {
     pub(crate) fn new(capacity: usize) -> Self {

@@ -1,6 +1,10 @@
 //! What a token says, whether or not it is true: for people who ask why it was refused.
 
-use crate::token::{RawToken, json::{Json, Object}, raw_decode};
+use crate::token::{
+    RawToken,
+    json::{Json, Object},
+    raw_decode,
+};
 
 /// The decoded header and claims of a token that may be forged.
 #[derive(Clone, Debug, Default)]
@@ -10,9 +14,8 @@ pub struct Inspection {
 
 /// What tells why; everything else in a token is the user's business.
 const HEADER: [&str; 3] = ["alg", "typ", "kid"];
-const CLAIMS: [&str; 10] = [
-    "iss", "aud", "sub", "client_id", "organization_id", "scope", "roles", "iat", "nbf", "exp",
-];
+const CLAIMS: [&str; 10] =
+    ["iss", "aud", "sub", "client_id", "organization_id", "scope", "roles", "iat", "nbf", "exp"];
 
 /// Reads what can be read of a token, without verifying anything; `None` if it is no JWT at all.
 pub fn inspect(token: &str) -> Option<Inspection> {

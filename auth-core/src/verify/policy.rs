@@ -120,14 +120,16 @@ impl IssuerPolicy {
         if self.accept.is_empty() {
             return Err(PolicyError::NothingAccepted { issuer: issuer() });
         }
-        let overlap = |value: &str| PolicyError::Overlap { issuer: issuer(), value: value.to_owned() };
+        let overlap =
+            |value: &str| PolicyError::Overlap { issuer: issuer(), value: value.to_owned() };
         let mut clients: Vec<&str> = Vec::new();
         for (i, block) in self.accept.iter().enumerate() {
             if block.audience.is_empty() {
                 return Err(invalid("audience", "is empty"));
             }
             if block.audience.starts_with(ORGANIZATION_URN) {
-                let problem = "is an organization; use `organization_tokens` to accept organization tokens";
+                let problem =
+                    "is an organization; use `organization_tokens` to accept organization tokens";
                 return Err(invalid("audience", problem));
             }
             if self.accept[..i].iter().any(|other| other.audience == block.audience) {
@@ -137,7 +139,10 @@ impl IssuerPolicy {
                 AcceptKind::Organization { organization_token_clients } => {
                     for client in organization_token_clients {
                         if client.is_empty() {
-                            return Err(invalid("organization_tokens.client_ids", "has an empty id"));
+                            return Err(invalid(
+                                "organization_tokens.client_ids",
+                                "has an empty id",
+                            ));
                         }
                         if clients.contains(&&**client) {
                             return Err(overlap(client));
@@ -153,7 +158,8 @@ impl IssuerPolicy {
                         return Err(invalid("roles", "has an empty name"));
                     }
                     if let Some(single) = single_tenant
-                        && (single.clients.is_empty() || single.clients.iter().any(|c| c.is_empty()))
+                        && (single.clients.is_empty()
+                            || single.clients.iter().any(|c| c.is_empty()))
                     {
                         let problem = "needs at least one client id, none of them empty";
                         return Err(invalid("single_tenant.client_ids", problem));
