@@ -1,0 +1,192 @@
+//! Signature algorithms: the key decides, never the token.
+
+use auth_core::{
+    Accept, Algorithm, IssuerPolicy, Verifier,
+    testing::{TestIssuer, TestKey},
+};
+use aws_lc_rs::hmac;
+use serde_json::json;
+
+use crate::support::{API, ISSUER, World, base64url, split};
+
+#[track_caller]
+fn check(alg: serde_json::Value, code: &str) {
+    let world = World::new();
+    let token = world.token().header("alg", alg.clone()).sign();
+    world.refuses(&format!("alg: {alg}"), &token, code);
+    let [header, payload, _] = split(&token);
+    // A refusal must not depend on what stands in the place of the signature.
+    world.refuses(&format!("alg: {alg}, unsigned"), &format!("{header}.{payload}."), code);
+}
+
+#[test]
+fn none() {
+    for alg in ["none", "None", "NONE", "nOnE", "none ", ""] {
+        check(json!(alg), "unsupported_algorithm");
+    }
+}
+
+#[test]
+fn unknown_and_ill_typed() {
+    for alg in [
+        "HS256",
+        "HS384",
+        "HS512",
+        "RS384",
+        "RS512",
+        "PS384",
+        "PS512",
+        "ES512",
+        "ES256K",
+        "RS1",
+        "dir",
+        "RSA-OAEP",
+        "A256GCMKW",
+        "es384",
+        "ES384 ",
+        "ES384\u{0}",
+        "ES384,RS256",
+        "ML-DSA-65",
+        "Ed448",
+        "EdDSA ",
+        "Es384",
+    ] {
+        check(json!(alg), "unsupported_algorithm");
+    }
+    for alg in [json!(null), json!(1), json!(["ES384"]), json!({"ES384": 1}), json!(false)] {
+        check(alg, "malformed_token");
+    }
+    let world = World::new();
+    world.refuses("no `alg`", &world.token().without_header("alg").sign(), "malformed_token");
+}
+
+#[test]
+fn the_public_key_as_a_shared_secret() {
+    // CVE-2016-10555, CVE-2024-33663.
+    for algorithm in [Algorithm::Rs256, Algorithm::Es384] {
+        let world = World::with(algorithm);
+        let jwk = world.issuer.current_key().jwk().clone();
+        let pem = "-----BEGIN PUBLIC KEY-----\nMHYwEAYHKoZIzj0CAQYFK4EEACIDYgAE\n-----END PUBLIC KEY-----\n";
+        let member = jwk["n"].as_str().or(jwk["x"].as_str()).expect("a public number").to_owned();
+        for secret in
+            [jwk.to_string(), pem.to_owned(), pem.trim_end().to_owned(), member, String::new()]
+        {
+            for (alg, hash) in [
+                ("HS256", hmac::HMAC_SHA256),
+                ("HS384", hmac::HMAC_SHA384),
+                ("HS512", hmac::HMAC_SHA512),
+            ] {
+                let token = world.token().header("alg", alg).sign();
+                let [header, payload, _] = split(&token);
+                let input = format!("{header}.{payload}");
+                let tag = hmac::sign(&hmac::Key::new(hash, secret.as_bytes()), input.as_bytes());
+                let token = format!("{input}.{}", base64url(tag));
+                world.refuses(alg, &token, "unsupported_algorithm");
+            }
+        }
+    }
+}
+
+#[test]
+fn psychic_signatures() {
+    // CVE-2022-21449: r = s = 0, and other numbers outside of 1..n.
+    for (algorithm, half) in [(Algorithm::Es256, 32), (Algorithm::Es384, 48)] {
+        let world = World::with(algorithm);
+        let token = world.token().sign();
+        let [header, payload, _] = split(&token);
+        let one = |n: usize| [vec![0; n - 1], vec![1]].concat();
+        for (what, signature) in [
+            ("r = s = 0", vec![0; 2 * half]),
+            ("r = 0, s = 1", [vec![0; half], one(half)].concat()),
+            ("r = 1, s = 0", [one(half), vec![0; half]].concat()),
+            ("r = s = 1", [one(half), one(half)].concat()),
+            ("r = s = 2^n - 1", vec![0xff; 2 * half]),
+            ("DER: 0, 0", vec![0x30, 6, 2, 1, 0, 2, 1, 0]),
+            ("one byte short", vec![1; 2 * half - 1]),
+            ("one byte long", vec![1; 2 * half + 1]),
+            ("empty", vec![]),
+        ] {
+            world.refuses(
+                what,
+                &format!("{header}.{payload}.{}", base64url(signature)),
+                "bad_signature",
+            );
+        }
+    }
+    for algorithm in [Algorithm::Rs256, Algorithm::Ps256, Algorithm::EdDsa] {
+        let world = World::with(algorithm);
+        let token = world.token().sign();
+        let [header, payload, _] = split(&token);
+        for length in [0, 1, 63, 64, 65, 255, 256, 257, 512] {
+            for byte in [0, 1, 0xff] {
+                let signature = base64url(vec![byte; length]);
+                world.refuses(
+                    "constant",
+                    &format!("{header}.{payload}.{signature}"),
+                    "bad_signature",
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn an_algorithm_that_is_not_the_keys() {
+    for (of_key, of_token) in [
+        (Algorithm::Es384, "ES256"),
+        (Algorithm::Es256, "ES384"),
+        (Algorithm::Es384, "RS256"),
+        (Algorithm::Rs256, "ES256"),
+        (Algorithm::Rs256, "EdDSA"),
+        (Algorithm::EdDsa, "ES256"),
+        (Algorithm::EdDsa, "PS256"),
+    ] {
+        let world = World::with(of_key);
+        let token = world.token().header("alg", of_token).sign();
+        world.refuses(&format!("{of_key} key, {of_token} token"), &token, "algorithm_mismatch");
+    }
+    // An RSA key without `alg` may do both, but each signature is of one kind.
+    let world = World::with(Algorithm::Rs256);
+    world.refuses("PS256", &world.token().header("alg", "PS256").sign(), "bad_signature");
+    let world = World::with(Algorithm::Ps256);
+    world.refuses("RS256", &world.token().header("alg", "RS256").sign(), "bad_signature");
+}
+
+#[test]
+fn a_key_that_names_its_algorithm_does_only_that() {
+    let world = World::cold(Algorithm::Ps256, |b| b);
+    let mut jwk = world.issuer.current_key().jwk().clone();
+    jwk["alg"] = json!("RS256");
+    let document = json!({ "keys": [jwk] }).to_string();
+    world.keys.fault(auth_core::testing::KeyFault::Document(document.into()));
+    world.refuses("PS256 token", &world.token().sign(), "algorithm_mismatch");
+}
+
+#[test]
+fn algorithms_that_the_issuer_does_not_use() {
+    let issuer = TestIssuer::new(ISSUER, Algorithm::Rs256);
+    let policy = IssuerPolicy::new("test", ISSUER)
+        .algorithms([Algorithm::Es384])
+        .accept(Accept::organization(API));
+    let verifier = Verifier::builder().issuer(policy, issuer.keys()).build().expect("sound");
+    let verdict = crate::support::block_on(verifier.verify(&issuer.token(API).sign()));
+    assert_eq!(crate::support::code(&verdict), "unsupported_algorithm");
+    assert_eq!(issuer.keys().fetches(), 0, "refused before any key is looked at");
+}
+
+#[test]
+fn signed_by_somebody_else() {
+    for algorithm in Algorithm::ALL {
+        let world = World::with(algorithm);
+        let kid = world.issuer.current_key().kid().to_owned();
+        let evil = TestKey::generate(algorithm);
+        let header = json!({"alg": algorithm.as_str(), "typ": "at+jwt", "kid": kid}).to_string();
+        let claims = serde_json::to_string(world.token().claims()).expect("claims are JSON");
+        world.refuses("another key", &evil.sign(&header, &claims), "bad_signature");
+
+        // The signature of one token on another.
+        let (a, b) = (world.token().sign(), world.token().claim("sub", "root").sign());
+        let ([header, _, signature], [_, payload, _]) = (split(&a), split(&b));
+        world.refuses("swapped", &format!("{header}.{payload}.{signature}"), "bad_signature");
+    }
+}
