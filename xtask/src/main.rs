@@ -30,6 +30,7 @@ usage: cargo xtask COMMAND
                   isolation between tenants is as it should be
   test            fetches what the tests need, then formats, lints and runs every test,
                   the end-to-end tests with real components included
+  components      only fetches what demo and test need, so that they can run without a network
   bench [ARGS]    the benchmarks, as paired ratios
   help            this text
 
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         ["demo"] => demo::run(demo::Until::Interrupted),
         ["demo", "--check"] => demo::run(demo::Until::Measured),
         ["test"] => test::run(),
+        ["components"] => components::all().map(drop),
         ["bench", rest @ ..] => bench::run(rest),
         ["help" | "--help" | "-h"] => {
             say(HELP);

@@ -2,8 +2,9 @@
 
 use std::process::Command;
 
+use crate::components::{self, Components};
 use crate::output::{Watch, complain, say};
-use crate::{Failure, components, docs, place, process};
+use crate::{Failure, docs, place, process};
 
 /// Installs what is missing, then runs every step; a failing step does not hide those after it.
 ///
@@ -12,10 +13,7 @@ use crate::{Failure, components, docs, place, process};
 /// If a component cannot be had, or any step fails.
 pub(crate) fn run() -> Result<(), Failure> {
     say("== components");
-    components::toolchain()?;
-    let traefik = components::traefik()?;
-    let oidc = components::oidc_provider()?;
-    let deny = components::cargo_deny()?;
+    let Components { traefik, oidc, cargo_deny } = components::all()?;
 
     let mut report = Report::default();
     report.step("formatting", |_| process::run(cargo().args(["fmt", "--all", "--check"])));
@@ -60,7 +58,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     report.step("links of the documents", |_| docs::check());
     report.step("dependencies: bans, licenses, sources", |_| {
         process::run(
-            Command::new(&deny)
+            Command::new(&cargo_deny)
                 .args(["--all-features", "--locked", "check", "-D", "warnings"])
                 .args(["bans", "licenses", "sources"])
                 .current_dir(place::repository()),

@@ -9,7 +9,12 @@
 
 #[cfg(test)]
 mod harness;
-
+#[cfg(test)]
+mod life;
+#[cfg(test)]
+mod matrix;
+#[cfg(test)]
+mod paths;
 #[cfg(test)]
 mod shipped;
 #[cfg(test)]

@@ -155,3 +155,86 @@ async fn a_trailer_cannot_name_an_identity() {
         assert_eq!(Seen::of(&answer).all(name), ["acme"], "{name} as a trailer");
     }
 }
+
+/// What the real sidecar says of the tenant `mid-co`, and of no caller's making.
+fn expected_of_mid_co(name: &str, value: &str) -> bool {
+    match name {
+        "X-Tenant-Id" => value == "mid-co",
+        "X-Tenant-Tier" => value == "mid",
+        "X-Tenant-Features" => value.contains("payload_lineage=\"full\""),
+        "X-Auth-Subject" => value == "agent",
+        "X-Auth-Scopes" => value == "traces:read traces:write traces:replay",
+        "X-Decision-Id" => !value.is_empty() && value != "evil",
+        // No roles on this path, no assertion and no shards yet: present and empty.
+        _ => value.is_empty(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Traefik and Node; run `cargo xtask test`"]
+async fn with_the_real_sidecar_no_spoof_of_any_header_arrives() {
+    let stack = Stack::start(Upstream::Echo).await;
+    let bearer = format!("Bearer {}", stack.token("mid-co").await);
+    for spoofed in IDENTITY_HEADERS {
+        for row in spoofs(spoofed) {
+            let mut headers = borrowed(&row);
+            headers.push(("Authorization", &bearer));
+            let seen = Seen::of(&get(stack.traefik.port(), "/echo", &headers).await);
+            for name in IDENTITY_HEADERS {
+                let values = seen.all(name);
+                assert_eq!(values.len(), 1, "{name}: {values:?}, sent {row:?}");
+                assert!(expected_of_mid_co(name, values[0]), "{name}: {values:?}, sent {row:?}");
+                assert_eq!(seen.aliases(name), [""; 0], "{name}, sent {row:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Traefik and Node; run `cargo xtask test`"]
+async fn a_public_route_carries_no_identity_however_it_is_asked() {
+    let stack = Stack::start(Upstream::Echo).await;
+    let bearer = format!("Bearer {}", stack.token("mid-co").await);
+    for spoofed in IDENTITY_HEADERS {
+        for row in spoofs(spoofed) {
+            let mut headers = borrowed(&row);
+            headers.push(("Authorization", &bearer));
+            let seen = Seen::of(&get(stack.traefik.port(), "/public", &headers).await);
+            for name in IDENTITY_HEADERS.into_iter().filter(|name| *name != "X-Decision-Id") {
+                assert_eq!(seen.all(name), [""], "{name}, sent {row:?}");
+            }
+            assert_ne!(seen.all("X-Decision-Id"), ["evil"], "sent {row:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Traefik and Node; run `cargo xtask test`"]
+async fn a_refusal_tells_the_caller_nothing_but_the_decision_id() {
+    let stack = Stack::start(Upstream::Echo).await;
+    let bearer = format!("Bearer {}", stack.token("mid-co").await);
+    let rows = [
+        ("/echo", None, 401, "no_credential"),
+        ("/echo", Some("Bearer no.such.token"), 401, ""),
+        ("/admin", Some(bearer.as_str()), 403, "insufficient_scope"),
+        ("/nowhere", Some(bearer.as_str()), 403, "no_route"),
+    ];
+    for (target, credential, status, reason) in rows {
+        for spoofed in IDENTITY_HEADERS {
+            let mut headers = vec![(spoofed, "evil")];
+            headers.extend(credential.map(|c| ("Authorization", c)));
+            let answer = get(stack.traefik.port(), target, &headers).await;
+            assert_eq!(answer.status, status, "{answer:?}");
+            for name in IDENTITY_HEADERS.into_iter().filter(|name| *name != "X-Decision-Id") {
+                assert_eq!(answer.all(name), [""; 0], "{name} on {target}");
+            }
+            assert_eq!(answer.all("X-Decision-Id").len(), 1, "{answer:?}");
+            assert_ne!(answer.all("X-Decision-Id"), ["evil"]);
+            assert_eq!(answer.all("WWW-Authenticate").len(), usize::from(status == 401));
+            if !reason.is_empty() {
+                assert_eq!(answer.json()["reason"], reason);
+            }
+        }
+    }
+    assert_eq!(stack.echo_hits(), 0);
+}

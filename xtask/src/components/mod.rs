@@ -4,6 +4,29 @@ mod node;
 mod rust;
 mod traefik;
 
-pub(crate) use node::oidc_provider;
-pub(crate) use rust::{cargo_deny, toolchain};
+use std::path::PathBuf;
+
 pub(crate) use traefik::traefik;
+
+use crate::Failure;
+
+/// Where the components of the tests are.
+pub(crate) struct Components {
+    pub(crate) traefik: PathBuf,
+    pub(crate) oidc: PathBuf,
+    pub(crate) cargo_deny: PathBuf,
+}
+
+/// Everything that the tests need, fetched where it is missing.
+///
+/// # Errors
+///
+/// If something cannot be had; the message says what would help.
+pub(crate) fn all() -> Result<Components, Failure> {
+    rust::toolchain()?;
+    Ok(Components {
+        traefik: traefik()?,
+        oidc: node::oidc_provider()?,
+        cargo_deny: rust::cargo_deny()?,
+    })
+}

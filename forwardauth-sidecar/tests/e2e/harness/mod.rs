@@ -14,7 +14,7 @@ pub(crate) use echo::{Echo, Seen};
 pub(crate) use folder::Folder;
 pub(crate) use oidc::Oidc;
 pub(crate) use process::{Process, component, free_port};
-pub(crate) use stack::{Stack, Upstream};
+pub(crate) use stack::{Stack, Upstream, client};
 pub(crate) use traefik::{Traefik, Variant, shipped};
 pub(crate) use wire::{Answer, exchange, get};
 

@@ -4,17 +4,26 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::oidc::API;
 use super::{Answer, Echo, Folder, Oidc, Process, Traefik, Variant, component, free_port, get};
 
 /// The one HTTP client of the tests, for what needs no bytes by hand.
-#[expect(clippy::disallowed_methods, reason = "the one home of the tests' HTTP client")]
 pub(crate) fn client() -> reqwest::Client {
+    builder().build().expect("a client without TLS settings can be built")
+}
+
+fn client_that_trusts(certificate: reqwest::Certificate) -> reqwest::Client {
+    let builder = builder().tls_certs_only([certificate]);
+    builder.build().expect("a client that trusts one certificate can be built")
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one home of the tests' HTTP client")]
+fn builder() -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .timeout(Duration::from_secs(15))
         .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .expect("a client without TLS settings can be built")
 }
 
 /// What stands behind the gateway.
@@ -35,8 +44,8 @@ pub(crate) struct Stack {
     pub(crate) echo: Option<Echo>,
     _trace_server: Option<Process>,
     configuration: PathBuf,
-    admin: u16,
-    _folder: Folder,
+    gateway: u16,
+    folder: Folder,
 }
 
 /// Tenants that every installation of the tests begins with: one per tier, and a second of `mid`.
@@ -110,8 +119,8 @@ impl Stack {
             echo,
             _trace_server: trace_server,
             configuration,
-            admin,
-            _folder: folder,
+            gateway,
+            folder,
         }
     }
 
@@ -130,9 +139,46 @@ impl Stack {
         tiergate(&self.configuration, arguments)
     }
 
-    /// The text of the sidecar's metrics.
-    pub(crate) async fn metrics(&self) -> String {
-        get(self.admin, "/metrics", &[]).await.body
+    /// What `tiergate check` says about a token, and its exit code.
+    pub(crate) fn check(&self, token: &str, arguments: &[&str]) -> (Value, i32) {
+        let mut command = tiergate(&self.configuration, &["check", token, "--json"]).0;
+        let output = command.args(arguments).output().expect("the built tiergate can be started");
+        let said = serde_json::from_slice(&output.stdout).unwrap_or_else(|e| {
+            let errors = String::from_utf8_lossy(&output.stderr);
+            panic!("`check --json` printed no JSON: {e}: {}\n{errors}", output.status)
+        });
+        (said, output.status.code().unwrap_or(-1))
+    }
+
+    /// Revokes every license of the tenant.
+    pub(crate) fn revoke_licenses(&self, tenant: &str) {
+        let list = self.tiergate(&["license", "list", tenant, "--json"]).succeed();
+        let list: Value = serde_json::from_str(&list).expect("`license list --json` prints JSON");
+        let licenses = list.as_array().or_else(|| list["licenses"].as_array());
+        let licenses = licenses.unwrap_or_else(|| panic!("no list of licenses: {list}"));
+        assert!(!licenses.is_empty(), "`{tenant}` has no license to revoke");
+        for license in licenses {
+            let id = license["id"].as_str().unwrap_or_else(|| panic!("no id in {license}"));
+            self.tiergate(&["license", "revoke", id]).succeed();
+        }
+    }
+
+    /// How many requests have reached the upstream that echoes.
+    pub(crate) fn echo_hits(&self) -> usize {
+        self.echo.as_ref().expect("this installation has an upstream that echoes").hits()
+    }
+
+    /// Whether the sidecar, asked as Traefik asks it, speaks HTTP/2.
+    pub(crate) async fn offers_http_2(&self) -> bool {
+        let certificate = self.folder.read("gate-ca.pem");
+        let certificate = reqwest::Certificate::from_pem(certificate.as_bytes())
+            .expect("the certificate of the test is well-formed");
+        let answer = client_that_trusts(certificate)
+            .get(format!("https://127.0.0.1:{}/verify", self.gateway))
+            .send()
+            .await
+            .expect("the sidecar answers over TLS");
+        answer.version() == reqwest::Version::HTTP_2
     }
 }
 
