@@ -61,11 +61,13 @@ SELECT exchange_id, trace_id, service, started_ns, ended_ns, spans, errors, entr
 FROM exchanges
 WHERE tenant_id = $1 AND last_received_us >= $2 AND exchange_id = $3";
 
+/// The `+` keeps the planner from walking all of the tenant's exchanges in this order to find the
+/// few of one trace; so do those below.
 pub(super) const EXCHANGES_OF_TRACE: &str = "
 SELECT exchange_id, trace_id, service, started_ns, ended_ns, spans, errors, entry_name
 FROM exchanges
 WHERE tenant_id = $1 AND last_received_us >= $2 AND trace_id = $3
-ORDER BY started_ns, exchange_id
+ORDER BY +started_ns, exchange_id
 LIMIT $4";
 
 pub(super) const SPANS_OF_EXCHANGE: &str = "
@@ -73,7 +75,7 @@ SELECT trace_id, span_id, parent_span_id, name, kind, start_ns, end_ns, status, 
     trace_state, scope_name, scope_version, resource_id, attributes, events, links
 FROM spans
 WHERE tenant_id = $1 AND trace_id = $2 AND service = $3
-ORDER BY start_ns, span_id
+ORDER BY +start_ns, span_id
 LIMIT $4";
 
 pub(super) const RESOURCES_OF_EXCHANGE: &str = "
@@ -86,7 +88,7 @@ pub(super) const SPANS_OF_TRACE: &str = "
 SELECT span_id, parent_span_id, service, name, start_ns, end_ns, status
 FROM spans
 WHERE tenant_id = $1 AND trace_id = $2
-ORDER BY start_ns, span_id
+ORDER BY +start_ns, span_id
 LIMIT $3";
 
 pub(super) const TOPOLOGY_NODES: &str = "
@@ -175,6 +177,28 @@ mod tests {
             assert!(reads > 0, "{name} reads no table that is known");
             assert_eq!(sql.matches("tenant_id = $1").count(), reads, "{name} is not tenant-bound");
             assert!(!sql.contains(" OR tenant_id"), "{name} loosens the tenant");
+        }
+    }
+
+    #[tokio::test]
+    async fn no_statement_walks_more_than_it_must() {
+        let clock = crate::clock::Clock::new(|| std::time::UNIX_EPOCH);
+        let pool = crate::store::Store::open("sqlite::memory:", clock).await.unwrap().writer;
+        let of_one_trace = ["EXCHANGES_OF_TRACE", "SPANS_OF_EXCHANGE", "SPANS_OF_TRACE"];
+        for (name, sql) in statements() {
+            let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+            let steps: Vec<(i64, i64, i64, String)> =
+                sqlx::query_as(explain).fetch_all(&pool).await.unwrap();
+            for (.., step) in steps {
+                let table = ["spans", "exchanges", "resources", "agents", "caller", "callee"]
+                    .iter()
+                    .any(|table| step.split(' ').nth(1) == Some(*table));
+                if table {
+                    assert!(step.contains("(tenant_id=?"), "{name}: {step}");
+                    let by_trace = step.contains("AND trace_id=?");
+                    assert!(by_trace || !of_one_trace.contains(&name), "{name}: {step}");
+                }
+            }
         }
     }
 
