@@ -1,8 +1,10 @@
-//! Turns a Logto access token into an [`Identity`], or says exactly why not.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 pub mod bearer;
 pub mod clock;
+#[cfg(feature = "gate")]
+pub mod gate;
 mod identity;
 pub mod keys;
 pub mod problem;
@@ -16,4 +18,7 @@ pub use clock::{Clock, SystemClock};
 pub use identity::{Identity, Kind, Path};
 pub use reason::{Fault, Reason};
 pub use token::Algorithm;
-pub use verify::{Accept, CacheStatus, Inspection, IssuerPolicy, PolicyError, Verifier, VerifierBuilder, VerifyError, inspect};
+pub use verify::{
+    Accept, CacheStatus, Inspection, IssuerPolicy, PolicyError, Verifier, VerifierBuilder,
+    VerifyError, inspect,
+};

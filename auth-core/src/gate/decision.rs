@@ -76,8 +76,9 @@ fn judge(need: &Requirement, identity: &Identity, tenant: &Tenant) -> Result<(),
         (Access::Tenant, Tenant::Known(set)) => set.usable().map_err(not_entitled)?,
         (Access::Authenticated, Tenant::Known(set)) => set.admitted().map_err(not_entitled)?,
         (Access::Tenant, Tenant::Unnamed) => return Err(no_organization()),
-        (Access::Authenticated, Tenant::Unnamed | Tenant::Failed(CheckError::UnknownTenant)) => {}
-        (_, Tenant::Failed(error)) => return Err(failed(error, identity)),
+        (Access::Authenticated, Tenant::Unnamed | Tenant::Failed(CheckError::UnknownTenant(_))) => {
+        }
+        (_, Tenant::Failed(error)) => return Err(failed(error)),
     }
     let lacking = |s: &&String| !identity.has_scope(s);
     let missing_scopes: Vec<_> = need.asked_scopes().iter().filter(lacking).cloned().collect();
@@ -104,7 +105,7 @@ fn judge(need: &Requirement, identity: &Identity, tenant: &Tenant) -> Result<(),
         match tenant {
             Tenant::Known(set) => set.require(feature).map_err(not_entitled)?,
             Tenant::Unnamed => return Err(no_organization()),
-            Tenant::Failed(error) => return Err(failed(error, identity)),
+            Tenant::Failed(error) => return Err(failed(error)),
         }
     }
     Ok(())
@@ -119,12 +120,6 @@ fn no_organization() -> Box<Denial> {
     Box::new(Denial::new(reason::NO_ORGANIZATION, detail))
 }
 
-fn failed(error: &CheckError, identity: &Identity) -> Box<Denial> {
-    let detail = match identity.organization().or(identity.single_tenant()) {
-        Some(name) if matches!(error, CheckError::UnknownTenant) => {
-            format!("no tenant belongs to `{name}` of issuer `{}`", identity.issuer())
-        }
-        _ => error.to_string(),
-    };
-    Box::new(Denial::new(error.reason().into(), detail))
+fn failed(error: &CheckError) -> Box<Denial> {
+    Box::new(Denial::new(error.reason().into(), error.to_string()))
 }

@@ -121,7 +121,10 @@ impl Gate {
                 step = step.input("keys", format!("{} in use", keys.keys));
                 if let (Some(at), Some(error)) = (keys.fetched_at, keys.last_error) {
                     let age = self.verifier().now().duration_since(at).unwrap_or_default();
-                    step = step.input("keys age", format!("{} s, last refresh failed: {error}", age.as_secs()));
+                    step = step.input(
+                        "keys age",
+                        format!("{} s, last refresh failed: {error}", age.as_secs()),
+                    );
                 }
             }
         }
@@ -225,7 +228,9 @@ fn tenant_step(need: &Requirement, identity: &crate::Identity, tenant: &Tenant) 
     };
     let mut step = match tenant {
         Tenant::Unnamed => step,
-        Tenant::Failed(error) => step.input("reason", error.reason().code()).input("detail", error.to_string()),
+        Tenant::Failed(error) => {
+            step.input("reason", error.reason().code()).input("detail", error.to_string())
+        }
         Tenant::Known(set) => {
             let mut step = step
                 .input("tenant", set.tenant().to_string())
@@ -245,7 +250,9 @@ fn tenant_step(need: &Requirement, identity: &crate::Identity, tenant: &Tenant) 
         (Access::Public, _) => true,
         (Access::Tenant, Tenant::Known(set)) => set.usable().is_ok(),
         (Access::Authenticated, Tenant::Known(set)) => set.admitted().is_ok(),
-        (Access::Authenticated, Tenant::Unnamed | Tenant::Failed(CheckError::UnknownTenant)) => true,
+        (Access::Authenticated, Tenant::Unnamed | Tenant::Failed(CheckError::UnknownTenant(_))) => {
+            true
+        }
         (_, Tenant::Unnamed | Tenant::Failed(_)) => false,
     };
     if !good {

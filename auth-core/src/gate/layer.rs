@@ -82,7 +82,9 @@ where
         let layer = &self.layer;
         let token = match bearer::credential(request.headers()) {
             Ok(token) => token,
-            Err(reason) => return ResponseFuture::refused(layer, Denial::new(reason, reason.title())),
+            Err(reason) => {
+                return ResponseFuture::refused(layer, Denial::new(reason, reason.title()));
+            }
         };
         match layer.gate.check_now(token, &layer.requirement) {
             Some(decision) => ResponseFuture::decided(layer, inner, request, decision),
@@ -91,7 +93,9 @@ where
                 let token = token.map(str::to_owned);
                 let check = Box::pin(async move { gate.check(token.as_deref(), &need).await });
                 let refuse = layer.refuse.clone();
-                ResponseFuture { state: State::Checking { check, call: Some((inner, request)), refuse } }
+                ResponseFuture {
+                    state: State::Checking { check, call: Some((inner, request)), refuse },
+                }
             }
         }
     }
@@ -138,7 +142,12 @@ where
         Self { state: State::Refused { response: Some(layer.refuse.refuse(denial)) } }
     }
 
-    fn decided(layer: &GateLayer<R>, mut inner: S, request: Request<B>, decision: Decision) -> Self {
+    fn decided(
+        layer: &GateLayer<R>,
+        mut inner: S,
+        request: Request<B>,
+        decision: Decision,
+    ) -> Self {
         match admit(request, decision) {
             Ok(request) => Self { state: State::Calling { future: inner.call(request) } },
             Err(denial) => Self::refused(layer, *denial),

@@ -69,7 +69,9 @@ impl Gate {
         };
         let tenant = match named(&identity) {
             Named::Nobody => Tenant::Unnamed,
-            Named::Organization(organization) => Tenant::Known(self.entitlements.cached(organization)?),
+            Named::Organization(organization) => {
+                Tenant::Known(self.entitlements.cached(organization)?)
+            }
             // Whether it is still the only tenant is for the store to say.
             Named::Single(_) => return None,
         };
@@ -104,12 +106,13 @@ impl Gate {
     /// A configured tenant stands for every caller only as long as there is no other: with two,
     /// nobody said whose data the caller may see.
     async fn single(&self, tenant: &str) -> Result<EntitlementSet, CheckError> {
-        let id: TenantId = tenant.parse().map_err(|_| CheckError::UnknownTenant)?;
+        let unknown = |what: String| CheckError::UnknownTenant(what);
+        let id: TenantId =
+            tenant.parse().map_err(|_| unknown(format!("`single_tenant` `{tenant}`")))?;
         let set = self.entitlements.entitlements(TenantRef::Id(&id)).await?;
-        match self.entitlements.tenant_count().await {
-            Ok(1) => Ok(set),
-            Ok(_) => Err(CheckError::UnknownTenant),
-            Err(error) => Err(CheckError::StoreUnavailable(error)),
+        match self.entitlements.tenant_count().await? {
+            0 | 1 => Ok(set),
+            n => Err(unknown(format!("whose token this is among {n} tenants (`single_tenant`)"))),
         }
     }
 }
