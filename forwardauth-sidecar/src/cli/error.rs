@@ -80,9 +80,8 @@ impl CliError {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Usage { .. } => ExitCode::from(2),
-            Self::Unavailable { .. } => ExitCode::from(3),
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-            Self::Output(_) => ExitCode::from(3),
+            Self::Unavailable { .. } | Self::Output(_) => ExitCode::from(3),
         }
     }
 

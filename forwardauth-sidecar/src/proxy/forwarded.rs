@@ -13,6 +13,7 @@
 //! 4. Each must parse. `CONNECT`, `TRACE` and `TRACK` are refused, as are schemes other than
 //!    `http`, `https`, `ws` and `wss`.
 
+use auth_core::Reason;
 use http::{HeaderMap, HeaderValue, Method, header};
 use thiserror::Error;
 
@@ -20,6 +21,7 @@ use super::headers::is_identity_header;
 use super::host::{Host, HostError};
 use super::path::{CanonicalPath, PathError};
 use super::profile::Profile;
+use crate::reason;
 
 /// What the client asked of the proxy.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -136,17 +138,17 @@ pub enum ForwardedError {
 }
 
 impl ForwardedError {
-    /// The reason code under which this refusal is answered, counted and logged.
-    pub fn code(&self) -> &'static str {
+    /// The reason under which this refusal is answered, counted and logged.
+    pub fn reason(&self) -> Reason {
         match self {
-            Self::Missing(_) => "control_header_missing",
-            Self::Repeated(_) => "control_header_repeated",
-            Self::Aliased { .. } => "control_header_aliased",
-            Self::Nominated(_) => "control_header_nominated",
-            Self::Method | Self::ForbiddenMethod => "forbidden_method",
-            Self::Scheme => "malformed_scheme",
-            Self::Host(_) => "malformed_host",
-            Self::Path(error) => error.code(),
+            Self::Missing(_) => reason::CONTROL_HEADER_MISSING,
+            Self::Repeated(_) => reason::CONTROL_HEADER_REPEATED,
+            Self::Aliased { .. } => reason::CONTROL_HEADER_ALIASED,
+            Self::Nominated(_) => reason::CONTROL_HEADER_NOMINATED,
+            Self::Method | Self::ForbiddenMethod => reason::FORBIDDEN_METHOD,
+            Self::Scheme => reason::MALFORMED_SCHEME,
+            Self::Host(_) => reason::MALFORMED_HOST,
+            Self::Path(error) => error.reason(),
         }
     }
 }
@@ -239,7 +241,7 @@ mod tests {
     fn check(map: &HeaderMap, expected: &str) {
         let got = match ForwardedRequest::parse(Profile::Traefik, map) {
             Ok(r) => format!("{} {}://{}{}", r.method, r.scheme.as_str(), r.host, r.path),
-            Err(error) => error.code().to_owned(),
+            Err(error) => error.reason().code().to_owned(),
         };
         assert_eq!(got, expected);
     }

@@ -4,9 +4,12 @@
 //! the proxies' configurations, the answers, the documentation. A header that is missing in one of
 //! those places is a header that a client can set itself.
 
+use auth_core::Reason;
 use http::{HeaderName, HeaderValue};
 use sfv::{DictSerializer, Integer, KeyRef, ListSerializer, StringRef};
 use thiserror::Error;
+
+use crate::reason;
 
 /// Tenant, as the upstream knows it.
 pub const TENANT_ID: HeaderName = HeaderName::from_static("x-tenant-id");
@@ -60,6 +63,16 @@ pub enum HeaderError {
     /// A number has more digits than RFC 9651 allows.
     #[error("a number of `{0}` has more than 15 digits")]
     NumberTooLarge(&'static str),
+}
+
+impl HeaderError {
+    /// The reason under which this refusal is answered, counted and logged.
+    pub fn reason(self) -> Reason {
+        match self {
+            Self::TooLarge => reason::IDENTITY_TOO_LARGE,
+            Self::NotPrintable(_) | Self::NumberTooLarge(_) => reason::IDENTITY_NOT_PRINTABLE,
+        }
+    }
 }
 
 /// The value of a feature, as an upstream sees it.

@@ -31,7 +31,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use auth_core::Reason;
 use thiserror::Error;
+
+use crate::reason;
 
 /// Longest path that is looked at, in bytes and without the query.
 pub const MAX_PATH_BYTES: usize = 8 * 1024;
@@ -144,10 +147,10 @@ pub enum PathError {
 }
 
 impl PathError {
-    /// The reason code under which this refusal is answered, counted and logged.
-    pub fn code(self) -> &'static str {
+    /// The reason under which this refusal is answered, counted and logged.
+    pub fn reason(self) -> Reason {
         match self {
-            Self::TooLong => "uri_too_long",
+            Self::TooLong => reason::URI_TOO_LONG,
             Self::Empty
             | Self::Asterisk
             | Self::AbsoluteForm
@@ -156,7 +159,7 @@ impl PathError {
             | Self::Space
             | Self::RawNonAscii
             | Self::BrokenEscape
-            | Self::NotUtf8 => "malformed_uri",
+            | Self::NotUtf8 => reason::MALFORMED_URI,
             Self::Fragment
             | Self::DotSegment
             | Self::EmptySegment
@@ -165,7 +168,7 @@ impl PathError {
             | Self::Semicolon
             | Self::EscapedSeparator(_)
             | Self::Lookalike(_)
-            | Self::JoinedValues => "ambiguous_path",
+            | Self::JoinedValues => reason::AMBIGUOUS_PATH,
         }
     }
 }

@@ -20,6 +20,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use auth_core::Reason;
 use http::Method;
 use thiserror::Error;
 
@@ -28,6 +29,7 @@ use self::table::Tree;
 pub use self::template::{Template, TemplateError};
 use crate::proxy::ForwardedRequest;
 use crate::proxy::host::{Host, HostError};
+use crate::reason;
 
 /// Which hosts a table of routes is for.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -135,11 +137,11 @@ pub enum NoRoute {
 }
 
 impl NoRoute {
-    /// The reason code under which this refusal is answered, counted and logged.
-    pub fn code(&self) -> &'static str {
+    /// The reason under which this refusal is answered, counted and logged.
+    pub fn reason(&self) -> Reason {
         match self {
-            Self::Path => "no_route",
-            Self::Method => "method_not_routed",
+            Self::Path => reason::NO_ROUTE,
+            Self::Method => reason::METHOD_NOT_ROUTED,
         }
     }
 }

@@ -53,7 +53,7 @@ fn select(headers: &HeaderMap) -> String {
     match routes().select(&request) {
         Ok(Selection::Route(route)) => route.name().to_string(),
         Ok(Selection::Preflight(route)) => format!("preflight of {}", route.name()),
-        Err(error) => error.code().to_owned(),
+        Err(error) => error.reason().code().to_owned(),
     }
 }
 

@@ -1,0 +1,141 @@
+//! `[store]`: where tenants, licenses and the audit are.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::error::{ConfigError, Source};
+use super::unit::duration;
+
+/// The section as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StoreDocument {
+    url: Option<Spanned<String>>,
+    url_file: Option<Spanned<PathBuf>>,
+    max_stale: Option<Spanned<String>>,
+}
+
+/// The store of tenants and licenses.
+#[derive(Clone, Debug)]
+pub struct Store {
+    url: SecretString,
+    /// For how long what was read goes on counting without the store.
+    pub max_stale: Duration,
+}
+
+impl Store {
+    /// The address. It may hold a password: it must not be logged or printed.
+    pub fn url(&self) -> &str {
+        self.url.expose_secret()
+    }
+
+    pub(super) fn check(
+        source: &Source<'_>,
+        section: Option<&Spanned<StoreDocument>>,
+    ) -> Result<Self, ConfigError> {
+        let Some(section) = section else {
+            return Err(source.error(
+                &(0..0),
+                "the section `[store]` is missing; it needs `url`, as in `\"sqlite:tiergate.db\"`",
+            ));
+        };
+        let document = section.get_ref();
+        let url = match (&document.url, &document.url_file) {
+            (Some(url), None) => {
+                if has_password(url.get_ref()) {
+                    return Err(source.error(
+                        &url.span(),
+                        "`store.url` holds a password; put the url into a file of its own and \
+                         name it with `url_file`",
+                    ));
+                }
+                url.get_ref().clone()
+            }
+            (None, Some(file)) => {
+                let path = super::beside(source.path, file.get_ref());
+                let text = std::fs::read_to_string(&path).map_err(|error| {
+                    source.error(
+                        &file.span(),
+                        format!("`store.url_file`: `{}` cannot be read: {error}", path.display()),
+                    )
+                })?;
+                text.trim().to_owned()
+            }
+            (Some(_), Some(both)) => {
+                return Err(source.error(
+                    &both.span(),
+                    "`store.url` and `store.url_file` exclude each other; keep one of them",
+                ));
+            }
+            (None, None) => {
+                return Err(source.error(
+                    &section.span(),
+                    "`store.url` is missing; write `\"sqlite:tiergate.db\"`, or name a file that \
+                     holds the url with `url_file`",
+                ));
+            }
+        };
+        let max_stale = match &document.max_stale {
+            Some(value) => duration(source, "store.max_stale", value, Duration::ZERO, MAX_STALE)?,
+            None => Duration::from_hours(24),
+        };
+        Ok(Self { url: beside_config(source.path, &url).into(), max_stale })
+    }
+}
+
+/// Longer than this, and a license that ended would go on for as long.
+const MAX_STALE: Duration = Duration::from_hours(24 * 31);
+
+fn has_password(url: &str) -> bool {
+    let authority = url.split_once("://").map_or("", |(_, rest)| rest);
+    let authority = authority.split(['/', '?']).next().unwrap_or_default();
+    let in_authority = authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'));
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    in_authority || query.split('&').any(|pair| pair.starts_with("password="))
+}
+
+/// Resolves the relative path of an SQLite file against the folder of the configuration.
+fn beside_config(config: &Path, url: &str) -> String {
+    let Some(rest) = url.strip_prefix("sqlite:") else {
+        return url.to_owned();
+    };
+    let rest = rest.strip_prefix("//").unwrap_or(rest);
+    let (path, query) = match rest.split_once('?') {
+        Some((path, query)) => (path, format!("?{query}")),
+        None => (rest, String::new()),
+    };
+    if path == ":memory:" || path.is_empty() {
+        return url.to_owned();
+    }
+    format!("sqlite:{}{query}", super::beside(config, Path::new(path)).display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sqlite_files_lie_beside_the_configuration() {
+        let check = |url: &str, expected: &str| {
+            assert_eq!(beside_config(Path::new("/etc/tiergate/tiergate.toml"), url), expected);
+        };
+        check("sqlite:tiergate.db", "sqlite:/etc/tiergate/tiergate.db");
+        check("sqlite://data/t.db?mode=ro", "sqlite:/etc/tiergate/data/t.db?mode=ro");
+        check("sqlite:/var/lib/t.db", "sqlite:/var/lib/t.db");
+        check("sqlite:///var/lib/t.db", "sqlite:/var/lib/t.db");
+        check("sqlite::memory:", "sqlite::memory:");
+        check("postgres://tiergate@db/tiergate", "postgres://tiergate@db/tiergate");
+    }
+
+    #[test]
+    fn passwords_are_seen() {
+        assert!(has_password("postgres://tiergate:secret@db/tiergate"));
+        assert!(has_password("postgres://db/tiergate?user=x&password=secret"));
+        assert!(!has_password("postgres://tiergate@db:5432/tiergate"));
+        assert!(!has_password("sqlite:tiergate.db?mode=ro"));
+    }
+}
