@@ -64,7 +64,7 @@ async fn a_rotated_key_works_and_a_dropped_key_stops() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Traefik and Node; run `cargo xtask test`"]
 async fn without_the_provider_cached_keys_go_on_and_then_the_answer_is_503() {
-    let lines = "jwks_max_stale = \"4s\"";
+    let lines = "jwks_max_stale = \"8s\"";
     let mut stack = Stack::start_with(Upstream::Echo, Variant::Dynamic, lines).await;
     let (seen, unseen) = (stack.token("mid-co").await, stack.token("high-co").await);
     assert_eq!(stack.get(&seen, "/echo").await.status, 200);

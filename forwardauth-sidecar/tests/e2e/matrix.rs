@@ -161,7 +161,7 @@ async fn all_twenty_cells_are_as_sold_and_the_command_line_agrees() {
             }
             let said = stack.check(&token, &["--feature", feature]);
             let allowed = if expected == "no" { ("deny", 1) } else { ("allow", 0) };
-            if (said.0["decision"].as_str(), said.1) != (Some(allowed.0), Some(allowed.1)) {
+            if (said.0["decision"].as_str(), said.1) != (Some(allowed.0), allowed.1) {
                 wrong.push(format!("the command line on {feature} for {tenant}: {said:?}"));
             }
         }

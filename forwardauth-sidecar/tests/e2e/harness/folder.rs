@@ -34,7 +34,6 @@ impl Folder {
 }
 
 impl Drop for Folder {
-    #[expect(clippy::print_stderr, reason = "whoever reads the failure needs to find the logs")]
     fn drop(&mut self) {
         if thread::panicking() {
             eprintln!("the logs of every process are kept in {}", self.0.display());

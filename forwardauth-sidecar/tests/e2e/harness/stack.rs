@@ -63,11 +63,11 @@ impl Stack {
         Self::start_with(upstream, Variant::Dynamic, "").await
     }
 
-    /// With another variant, or with more lines for the `[[issuer]]` block.
+    /// With another variant, or with lines for the `[tokens]` table.
     pub(crate) async fn start_with(
         upstream: Upstream,
         variant: Variant,
-        issuer_lines: &str,
+        token_lines: &str,
     ) -> Self {
         let folder = Folder::new();
         let organizations: Vec<String> =
@@ -80,7 +80,7 @@ impl Stack {
         if tls {
             write_certificate(&folder);
         }
-        let text = configuration(gateway, admin, oidc.issuer(), issuer_lines, tls);
+        let text = configuration(gateway, admin, oidc.issuer(), token_lines, tls);
         let configuration = folder.write("tiergate.toml", &text);
         for (tenant, tier) in TENANTS {
             tiergate(&configuration, &["tenant", "add", tenant])
@@ -239,7 +239,7 @@ impl Operator {
     }
 }
 
-fn configuration(gateway: u16, admin: u16, issuer: &str, issuer_lines: &str, tls: bool) -> String {
+fn configuration(gateway: u16, admin: u16, issuer: &str, token_lines: &str, tls: bool) -> String {
     let plans = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plans.toml");
     let plans = plans.display();
     let tls = if tls {
@@ -262,10 +262,12 @@ listen = "127.0.0.1:{admin}"
 [store]
 url = "sqlite:tiergate.db"
 
+[tokens]
+{token_lines}
+
 [[issuer]]
 name = "independent"
 url = "{issuer}"
-{issuer_lines}
 
   [[issuer.accept]]
   path = "organization"
