@@ -177,3 +177,54 @@ pub(crate) fn port_is_free(address: &str, wanted_for: &str) -> Result<(), Failur
         )
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_running(pid: &str) -> bool {
+        // `-0` sends nothing and asks only whether it could.
+        Command::new("kill").args(["-0", pid]).stderr(Stdio::null()).status().unwrap().success()
+    }
+
+    #[test]
+    fn a_server_ends_when_we_let_go_of_it() {
+        let logs = std::env::temp_dir().join(format!("xtask-guard-{}", std::process::id()));
+        let script = ["-c", "echo $$; exec sleep 60"];
+        let server = Server::start("sleeper", "sh".as_ref(), &script, &logs, &logs).unwrap();
+        let watch = Watch::start();
+        let pid = loop {
+            let said = std::fs::read_to_string(&server.log).unwrap();
+            if said.ends_with('\n') {
+                break said.trim().to_owned();
+            }
+            assert!(watch.seconds() < 10, "it says nothing");
+            thread::sleep(Duration::from_millis(10));
+        };
+        assert!(is_running(&pid));
+        drop(server);
+        assert!(!is_running(&pid), "{pid} still runs");
+        place::remove_folder(&logs).unwrap();
+    }
+
+    #[test]
+    fn a_server_that_ends_by_itself_is_noticed_with_its_last_words() {
+        let logs = std::env::temp_dir().join(format!("xtask-words-{}", std::process::id()));
+        let script = ["-c", "echo cannot do it; exit 7"];
+        let mut server = Server::start("broken", "sh".as_ref(), &script, &logs, &logs).unwrap();
+        let failure = server.wait_for("127.0.0.1:1").unwrap_err();
+        assert!(failure.contains("cannot do it") && failure.contains('7'), "{failure}");
+        drop(server);
+        place::remove_folder(&logs).unwrap();
+    }
+
+    #[test]
+    fn a_port_that_is_taken_is_named() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap().to_string();
+        let failure = port_is_free(&address, "the test").unwrap_err();
+        assert!(failure.contains(&taken.local_addr().unwrap().port().to_string()), "{failure}");
+        drop(taken);
+        port_is_free(&address, "the test").unwrap();
+    }
+}

@@ -24,6 +24,28 @@ pub(crate) fn run() -> Result<(), Failure> {
                 .args(["--quiet", "--", "-D", "warnings"]),
         )
     });
+    report.step("features by themselves", |_| {
+        // Features only add, so that each crate must build without and with each of them alone.
+        for (package, features) in [
+            ("entitlements", ""),
+            ("entitlements", "testing"),
+            ("entitlements", "postgres"),
+            ("auth-core", ""),
+            ("auth-core", "gate"),
+            ("auth-core", "http-keys"),
+            ("auth-core", "testing"),
+        ] {
+            process::run(
+                cargo().args(["check", "--locked", "--quiet", "--no-default-features"]).args([
+                    "--package",
+                    package,
+                    "--features",
+                    features,
+                ]),
+            )?;
+        }
+        Ok(())
+    });
     report.step("tests of the workspace", |count| {
         process::run_watched(
             cargo().args(["test", "--locked", "--workspace", "--no-fail-fast"]),
