@@ -39,7 +39,7 @@ impl Args {
             store: self.store,
             max_body_bytes: self.max_body_bytes,
             default_retention_days: self.default_retention_days,
-            stream_capacity: 1024,
+            stream_capacity: 256,
             heartbeat: Duration::from_secs(15),
             stream_life: Duration::from_mins(15),
             clock: system_clock(),

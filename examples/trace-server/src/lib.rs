@@ -55,6 +55,13 @@
 //!
 //! A span that is reported twice is kept as it was reported first, so exporters may try again.
 //!
+//! # Limits
+//!
+//! A request body 16 MiB (`--max-body-bytes`), a span 1 MiB, an answer 10,000 spans or some 32 MiB
+//! of them, a topology the newest 100,000 spans, 16 live streams a tenant; an answer that is cut
+//! says `truncated`. A live stream ends after 15 minutes and its reader comes back by itself, so
+//! that the gateway judges it anew.
+//!
 //! # Refusals
 //!
 //! `application/problem+json` (RFC 9457) with one of these reasons. `POST /v1/traces` says those

@@ -50,7 +50,7 @@ pub(super) async fn detail(call: &Call) -> Result<Response<ResponseBody>, Proble
     json(&json!({
         "exchange": view::exchange(&row),
         "resources": resources,
-        "truncated": usize::try_from(row.spans).is_ok_and(|all| all > spans.len()),
+        "truncated": view::is_truncated(&row, &spans),
         "spans": view::tree::tree(&spans, call.payload),
     }))
 }

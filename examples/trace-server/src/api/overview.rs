@@ -15,10 +15,11 @@ use crate::view;
 pub(super) async fn topology(call: &Call) -> Result<Response<ResponseBody>, Problem> {
     let query = Query::parse(call.request.uri().query(), &["since"])?;
     let since_ns = query.time_ns("since")?;
-    let rows = call.store.topology(since_ns.unwrap_or(i64::MIN)).await?;
+    let rows = call.store.topology(since_ns.unwrap_or(i64::MIN), MAX_TOPOLOGY_SPANS).await?;
     json(&json!({
         "since": since_ns.map(rfc3339_ns),
         "nodes": rows.nodes.iter().map(node).collect::<Vec<_>>(),
+        "truncated": rows.nodes.iter().map(|node| node.spans).sum::<i64>() >= MAX_TOPOLOGY_SPANS.into(),
         "edges": rows.edges.iter().map(edge).collect::<Vec<_>>(),
     }))
 }
@@ -106,4 +107,6 @@ fn agent(row: &AgentRow) -> Value {
 }
 
 const MAX_AGENTS: u32 = 1_000;
+/// The newest spans that a topology is made of; its cost must not grow with the store.
+const MAX_TOPOLOGY_SPANS: u32 = 100_000;
 const MAX_EXCHANGES: u32 = 1_000;

@@ -1,6 +1,6 @@
-//! How much memory a protobuf request would take, before it takes any.
+//! How much memory a request would take, before it takes any.
 //!
-//! An empty span is two bytes on the wire and several hundred decoded. The walk below follows
+//! An empty span is two bytes on the wire (three in JSON) and several hundred decoded. The walk below follows
 //! the repeated fields of `ExportTraceServiceRequest` without building anything and stops as
 //! soon as the request asks for too much. It judges nothing else: what is malformed is left to
 //! the decoder, which says what is wrong with it.
@@ -13,16 +13,42 @@ struct Node {
     fields: &'static [(u64, &'static Self)],
 }
 
-/// Refuses a request that asks for too much memory.
+/// Refuses a protobuf request that asks for too much memory.
 pub(super) fn check(body: &[u8]) -> Result<(), Problem> {
     let mut left = BUDGET;
     match walk(body, &REQUEST, &mut left, 0) {
-        Some(Exhausted) => {
-            let detail = format!("the body holds more than {BUDGET} parts");
-            Err(Problem::new(Reason::BodyTooLarge, detail))
-        }
+        Some(Exhausted) => Err(too_much()),
         None => Ok(()),
     }
+}
+
+/// Refuses JSON text with too many values, before they are built: each is a number, a text, an
+/// array or an object after a comma, a colon or an opening bracket.
+pub(super) fn check_json(body: &[u8]) -> Result<(), Problem> {
+    let mut left = BUDGET;
+    let (mut in_text, mut escaped) = (false, false);
+    for byte in body {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b',' | b':' | b'[' | b'{' if !in_text => {
+                left = left.checked_sub(1).ok_or_else(too_much)?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Refuses more spans than protobuf might hold, counting them over a request's lists.
+pub(super) fn check_spans(count: usize) -> Result<(), Problem> {
+    let most = usize::try_from(BUDGET / SPAN.cost).unwrap_or(usize::MAX);
+    if count > most { Err(too_much()) } else { Ok(()) }
+}
+
+fn too_much() -> Problem {
+    Problem::new(Reason::BodyTooLarge, "the body holds more parts than one request may")
 }
 
 struct Exhausted;
@@ -115,6 +141,15 @@ mod tests {
         assert!(check(&empty_spans(10_000)).is_ok());
         let refused = check(&empty_spans(300_000)).unwrap_err();
         assert_eq!(refused.reason(), Reason::BodyTooLarge);
+    }
+
+    #[test]
+    fn a_flood_of_json_values_is_refused() {
+        assert!(check_json(br#"{"a":"[[[,,,\"[[["}"#).is_ok());
+        let flood = "[],".repeat(1_200_000);
+        assert_eq!(check_json(flood.as_bytes()).unwrap_err().reason(), Reason::BodyTooLarge);
+        let text = format!("\"{}\"", "[,".repeat(2_000_000));
+        assert!(check_json(text.as_bytes()).is_ok(), "what stands in a text is one value");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! take 64-bit numbers as text or as numbers, and ought to say where a request is wrong:
 //! ``resourceSpans[0].scopeSpans[0].spans[3].traceId: not hex``.
 
+use std::cell::Cell;
 use std::fmt;
 
 use base64::Engine as _;
@@ -19,13 +20,15 @@ use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 use serde_json::Value;
 
+use super::budget;
 use crate::problem::{Problem, Reason};
 
 /// Reads a request.
 pub(super) fn decode(body: &[u8]) -> Result<ExportTraceServiceRequest, Problem> {
     let value: Value = serde_json::from_slice(body)
         .map_err(|error| Problem::new(Reason::MalformedBody, error.to_string()))?;
-    let root = At { value: &value, path: Path::Root };
+    let spans = Cell::new(0);
+    let root = At { value: &value, path: Path::Root, spans: &spans };
     root.object()?;
     Ok(ExportTraceServiceRequest { resource_spans: root.list("resourceSpans", resource_spans)? })
 }
@@ -34,6 +37,8 @@ pub(super) fn decode(body: &[u8]) -> Result<ExportTraceServiceRequest, Problem> 
 struct At<'a> {
     value: &'a Value,
     path: Path<'a>,
+    /// How many spans there are in all lists so far.
+    spans: &'a Cell<usize>,
 }
 
 /// Where a value stands; built while going down, written only when something is wrong.
@@ -145,7 +150,9 @@ fn any_value(at: &At<'_>) -> Result<AnyValue, Problem> {
         Some((value, decode as fn(&At<'_>) -> Result<Any, Problem>))
     });
     let value = match found {
-        Some((value, decode)) => Some(decode(&At { value, path: Path::Field(&at.path, "value") })?),
+        Some((value, decode)) => {
+            Some(decode(&At { value, path: Path::Field(&at.path, "value"), spans: at.spans })?)
+        }
         None => None,
     };
     Ok(AnyValue { value })
@@ -163,7 +170,7 @@ impl At<'_> {
     /// A field that is there and not null.
     fn member(&self, name: &'static str) -> Result<Option<At<'_>>, Problem> {
         let value = self.object()?.get(name).filter(|value| !value.is_null());
-        Ok(value.map(|value| At { value, path: Path::Field(&self.path, name) }))
+        Ok(value.map(|value| At { value, path: Path::Field(&self.path, name), spans: self.spans }))
     }
 
     fn field<T>(
@@ -181,10 +188,16 @@ impl At<'_> {
     ) -> Result<Vec<T>, Problem> {
         let Some(at) = self.member(name)? else { return Ok(Vec::new()) };
         let items = at.value.as_array().ok_or_else(|| at.wrong("not an array"))?;
+        if name == "spans" {
+            self.spans.set(self.spans.get().saturating_add(items.len()));
+            budget::check_spans(self.spans.get())?;
+        }
         items
             .iter()
             .enumerate()
-            .map(|(index, value)| decode(&At { value, path: Path::Index(&self.path, name, index) }))
+            .map(|(index, value)| {
+                decode(&At { value, path: Path::Index(&self.path, name, index), spans: self.spans })
+            })
             .collect()
     }
 

@@ -3,8 +3,8 @@
 //! 1. The content type says protobuf or JSON, the content encoding gzip or nothing; anything
 //!    else is 415.
 //! 2. Decompression stops at the size limit, so a small body cannot become a big one.
-//! 3. Protobuf is counted before it is decoded: two bytes on the wire can ask for hundreds in
-//!    memory, and a request that asks for too many is refused before it gets them.
+//! 3. What a body holds is counted before it is decoded: two bytes on the wire can ask for
+//!    hundreds in memory, and a request that asks for too many is refused before it gets them.
 //! 4. A body that is not a request at all is 400. A request with single spans that cannot be
 //!    kept is taken without them, and the answer says how many and why (`partial_success`).
 //!
@@ -46,7 +46,10 @@ pub(crate) fn decode(
             ExportTraceServiceRequest::decode(body)
                 .map_err(|error| Problem::new(Reason::MalformedBody, error.to_string()))?
         }
-        Format::Json => json::decode(&body)?,
+        Format::Json => {
+            budget::check_json(&body)?;
+            json::decode(&body)?
+        }
     };
     Ok(Batch::from_request(request))
 }

@@ -8,6 +8,7 @@ use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::resource::v1::Resource as SentResource;
 use opentelemetry_proto::tonic::trace::v1::Span as SentSpan;
 use opentelemetry_proto::tonic::trace::v1::span::{Event as SentEvent, Link as SentLink};
+use prost::Message as _;
 
 use super::attributes::attributes;
 use crate::model::{Event, Kind, Link, Resource, Span, SpanId, Status, TraceId};
@@ -69,6 +70,9 @@ fn span(
     scope: &InstrumentationScope,
     resource: &Arc<Resource>,
 ) -> Result<Span, &'static str> {
+    if sent.encoded_len() > MAX_SPAN_BYTES {
+        return Err("a span is larger than 1 MiB");
+    }
     let trace_id = TraceId::from_bytes(&sent.trace_id)
         .ok_or("`trace_id` must be 16 bytes that are not all zero")?;
     let span_id = SpanId::from_bytes(&sent.span_id)
@@ -117,3 +121,6 @@ fn link(sent: SentLink) -> Option<Link> {
         attributes: attributes(sent.attributes),
     })
 }
+
+/// Live streams keep spans in memory for slow readers; this bounds how much that can be.
+const MAX_SPAN_BYTES: usize = 1024 * 1024;

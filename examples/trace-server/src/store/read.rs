@@ -1,6 +1,7 @@
 //! Asking for spans.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::sync::Arc;
 
 use super::row::{SpanRow, from_json};
@@ -102,7 +103,8 @@ impl TenantStore {
             .await?)
     }
 
-    /// The spans of an exchange, the first to begin first.
+    /// The spans of an exchange, the first to begin first: at most `limit`, and no more than some
+    /// [`READ_BYTES`], because one tenant's large spans must not take all tenants' memory.
     ///
     /// # Errors
     ///
@@ -112,13 +114,21 @@ impl TenantStore {
         exchange: &ExchangeRow,
         limit: u32,
     ) -> Result<Vec<Span>, StoreError> {
-        let rows: Vec<SpanRow> = sqlx::query_as(sql::SPANS_OF_EXCHANGE)
+        let mut found = sqlx::query_as::<_, SpanRow>(sql::SPANS_OF_EXCHANGE)
             .bind(self.tenant.as_str())
             .bind(&exchange.trace_id)
             .bind(&exchange.service)
             .bind(limit)
-            .fetch_all(&self.store.reader)
-            .await?;
+            .fetch(&self.store.reader);
+        let (mut rows, mut bytes) = (Vec::new(), 0);
+        while bytes <= READ_BYTES {
+            let Some(row) = poll_fn(|cx| found.as_mut().poll_next(cx)).await else { break };
+            let row = row?;
+            bytes += row.bytes();
+            rows.push(row);
+        }
+        // Gives the connection back before another is asked for.
+        drop(found);
         // Asked for after the spans, so that each span's resource is there.
         let resources = self.resources(exchange).await?;
         rows.into_iter().map(|row| row.into_span(&resources)).collect()
@@ -142,22 +152,28 @@ impl TenantStore {
             .await?)
     }
 
-    /// Who calls whom, from the spans that began at `since_ns` or later.
+    /// Who calls whom, from the newest `limit` spans that began at `since_ns` or later.
     ///
     /// # Errors
     ///
     /// When the database cannot answer.
-    pub(crate) async fn topology(&self, since_ns: i64) -> Result<TopologyRows, StoreError> {
+    pub(crate) async fn topology(
+        &self,
+        since_ns: i64,
+        limit: u32,
+    ) -> Result<TopologyRows, StoreError> {
         let nodes = sqlx::query_as(sql::TOPOLOGY_NODES)
             .bind(self.tenant.as_str())
             .bind(self.shown_from_us)
             .bind(since_ns)
+            .bind(limit)
             .fetch_all(&self.store.reader)
             .await?;
         let edges = sqlx::query_as(sql::TOPOLOGY_EDGES)
             .bind(self.tenant.as_str())
             .bind(self.shown_from_us)
             .bind(since_ns)
+            .bind(limit)
             .fetch_all(&self.store.reader)
             .await?;
         Ok(TopologyRows { nodes, edges })
@@ -209,3 +225,6 @@ impl TenantStore {
             .collect()
     }
 }
+
+/// How much text of spans one answer is made of, roughly.
+const READ_BYTES: usize = 32 * 1024 * 1024;

@@ -105,6 +105,11 @@ pub(super) struct SpanRow {
 }
 
 impl SpanRow {
+    /// How much text the row holds.
+    pub(super) fn bytes(&self) -> usize {
+        self.attributes.len() + self.events.len() + self.links.len() + self.name.len()
+    }
+
     pub(super) fn into_span(
         self,
         resources: &HashMap<String, Arc<Resource>>,

@@ -28,6 +28,7 @@ pub(crate) fn lineage(row: &ExchangeRow, spans: &[Span], payload: Payload) -> Va
         "exchange": super::exchange(row),
         "level": match payload { Payload::Sizes => "limited", Payload::Values => "full" },
         "recorded": spans.iter().any(|span| parts(span).next().is_some()),
+        "truncated": super::is_truncated(row, spans),
         "steps": steps,
     })
 }

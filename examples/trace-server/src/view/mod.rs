@@ -28,6 +28,11 @@ pub(crate) fn exchange(row: &ExchangeRow) -> Value {
     })
 }
 
+/// Says whether the exchange has more spans than were read.
+pub(crate) fn is_truncated(row: &ExchangeRow, spans: &[Span]) -> bool {
+    usize::try_from(row.spans).is_ok_and(|all| all > spans.len())
+}
+
 /// A span without its children.
 pub(crate) fn span(span: &Span, payload: Payload) -> Value {
     let events: Vec<_> = span

@@ -165,15 +165,16 @@ async fn single_bad_spans_are_counted_and_the_rest_is_kept() {
     parent.parent_span_id = vec![1; 3];
     let mut late = span(5, 0, "year 2500", 0);
     late.end_time_unix_nano = u64::MAX;
-    let spans = vec![span(1, 0, "good", 0), no_trace, short, parent, late];
+    let big = with(span(6, 0, "big", 0), &[("a", &"x".repeat(1024 * 1024))]);
+    let spans = vec![span(1, 0, "good", 0), no_trace, short, parent, late, big];
     let export = export("shop", spans);
 
-    let server = Running::start().await;
+    let server = Running::start_with(|options| options.max_body_bytes *= 2).await;
     let answer = server.export("acme", &export).await;
     assert_eq!(answer.status, StatusCode::OK);
     let partial = ExportTraceServiceResponse::decode(answer.body).unwrap().partial_success.unwrap();
-    assert_eq!(partial.rejected_spans, 4);
-    for reason in ["`trace_id`", "`span_id`", "`parent_span_id`", "2262"] {
+    assert_eq!(partial.rejected_spans, 5);
+    for reason in ["`trace_id`", "`span_id`", "`parent_span_id`", "2262", "1 MiB"] {
         assert!(partial.error_message.contains(reason), "{}", partial.error_message);
     }
     let status = server.get("acme", FULL, "/api/v1/status").await.json();
@@ -243,5 +244,23 @@ async fn traces_outlive_the_server() {
     server.stop().await;
     let server = Running::start_with(|options| options.store = store).await;
     assert_eq!(server.only_exchange("acme").await, id);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_holds_a_bounded_part_of_a_large_exchange() {
+    let server = Running::start().await;
+    let value = "x".repeat(900 * 1024);
+    for id in 1..=40 {
+        let large = with(span(id, 0, "large", id), &[("a", &value)]);
+        server.export_ok("acme", &export("shop", vec![large])).await;
+    }
+    let id = server.only_exchange("acme").await;
+    let detail = server.get("acme", FULL, &format!("/api/v1/exchanges/{id}")).await;
+    assert!(detail.body.len() < 34 * 1024 * 1024, "{}", detail.body.len());
+    let detail = detail.json();
+    assert_eq!(detail["truncated"], true);
+    assert_eq!(detail["exchange"]["spans"], 40);
+    assert!(detail["spans"].as_array().unwrap().len() >= 36);
     server.stop().await;
 }

@@ -177,6 +177,14 @@ async fn too_much_is_413_however_it_is_packed() {
     let answer = send(&server, Some("application/x-protobuf"), None, flood).await;
     assert_eq!(status(&answer).0, 413);
 
+    let flood = format!(
+        r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{}{{}}]}}]}}]}}"#,
+        "{},".repeat(300_000)
+    );
+    assert!(flood.len() < limit);
+    let answer = send(&server, Some("application/json"), None, flood).await;
+    assert_eq!(status(&answer).0, 413);
+
     let broken = send(&server, Some("application/json"), Some("gzip"), "not gzip").await;
     assert_eq!(status(&broken).0, 400);
     let answer = server.get("acme", FULL, "/api/v1/status").await;
