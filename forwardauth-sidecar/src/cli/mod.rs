@@ -3,6 +3,16 @@
 //! Exit codes are a contract: 0 yes, 1 no, 2 usage or configuration, 3 cannot know.
 //! Every command is `pub async fn run(args, out: &mut dyn Write) -> Result<ExitCode, CliError>`.
 
+mod admin;
+pub mod check;
 mod error;
+pub mod explain;
+pub mod license;
+pub mod plans;
+mod question;
+mod store;
+pub mod tenant;
+#[cfg(test)]
+mod tests;
 
 pub use self::error::{CliError, Outcome};

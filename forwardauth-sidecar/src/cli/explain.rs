@@ -1,0 +1,243 @@
+//! `tiergate explain`: each step of a decision, with what went into it and what would make it pass.
+
+use std::{io::Write, process::ExitCode};
+
+use auth_core::gate::{
+    Access, Decision, Denial, Explanation, Outcome as StepOutcome, Requirement, Step,
+};
+use http::{HeaderMap, HeaderValue};
+use serde_json::{Value as Json, json};
+
+use super::{
+    CliError, Outcome,
+    question::{Question, QuestionArgs, outcome, verdict},
+};
+use crate::{
+    config::Config,
+    proxy::{ForwardedRequest, profile::Profile},
+    reason,
+    route::Selection,
+};
+
+/// Tells how a decision comes about. Takes a token and a request, or the id of a recent denial,
+/// which the response carried in `X-Decision-Id`.
+#[derive(Debug, clap::Args)]
+pub struct ExplainArgs {
+    #[command(flatten)]
+    question: QuestionArgs,
+    /// The method of the request.
+    #[arg(long, value_name = "METHOD", default_value = "GET", requires = "url")]
+    method: String,
+    /// The URL of the request, as the browser or agent sees it; it selects the route.
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// [`CliError`] for a wrong command line, configuration or file, and when the gateway that made a
+/// decision cannot be asked.
+pub async fn run(args: ExplainArgs, out: &mut dyn Write) -> Result<ExitCode, CliError> {
+    if let Some(id) = args.question.decision_id() {
+        return recent(&args, id, out).await;
+    }
+    let question = args.question.prepare()?;
+    let (mut steps, route) = match &args.url {
+        None => (Vec::new(), Ok(question.need.clone())),
+        Some(url) => {
+            if args.question.asks() {
+                let message = "`--url` brings the route's own requirement; leave out `--feature`, \
+                               `--scope` and `--role`";
+                return Err(CliError::usage(message));
+            }
+            route(&question.config, &args.method, url)?
+        }
+    };
+    let story = match route {
+        Ok(need) => question.ask(&need).await,
+        Err(denial) => refused(denial),
+    };
+    steps.extend(story.steps.iter().cloned());
+    if args.question.json {
+        let mut facts = question.facts(&story);
+        facts.insert("steps".to_owned(), steps.iter().map(step_json).collect());
+        writeln!(out, "{:#}", Json::Object(facts))?;
+    } else {
+        for step in &steps {
+            print_step(step, out)?;
+        }
+        print_verdict(&question, &story, out)?;
+    }
+    Ok(outcome(&story.decision).into())
+}
+
+fn refused(denial: Denial) -> Explanation {
+    Explanation { steps: Vec::new(), decision: denial.into(), inspection: None, tenant: None }
+}
+
+/// The request as the gateway would read it, and the route that it selects.
+fn route(
+    config: &Config,
+    method: &str,
+    url: &str,
+) -> Result<(Vec<Step>, Result<Requirement, Denial>), CliError> {
+    let (scheme, rest) = url.split_once("://").ok_or_else(|| {
+        CliError::usage(format!("`--url`: `{url}` is no URL; write `https://host/path`"))
+    })?;
+    let (host, path) = match rest.find('/') {
+        Some(slash) => rest.split_at(slash),
+        None => (rest, "/"),
+    };
+    let profile = config.gateway.proxy;
+    let headers = headers(profile, method, scheme, host, path)?;
+    let request = Step::new("request", StepOutcome::Pass).input("method", method).input("url", url);
+    let forwarded = match ForwardedRequest::parse(profile, &headers) {
+        Ok(forwarded) => forwarded,
+        Err(error) => {
+            let denial = Denial::new(error.reason(), error.to_string());
+            let step = failed(request, &denial);
+            return Ok((vec![step], Err(denial)));
+        }
+    };
+    let request =
+        request.input("host", forwarded.host.to_string()).input("path", forwarded.path.to_string());
+    let step = Step::new("route", StepOutcome::Pass);
+    match config.routes.select(&forwarded) {
+        Ok(Selection::Route(route)) => {
+            let need = route.requirement();
+            let mut step = step.input("route", route.name().to_string());
+            step = step.input("access", need.access().as_str());
+            if !need.asked_scopes().is_empty() {
+                step = step.input("scopes", need.asked_scopes().join(" "));
+            }
+            if !need.asked_roles().is_empty() {
+                step = step.input("roles", format!("any of {}", need.asked_roles().join(" ")));
+            }
+            for feature in need.asked_features() {
+                step = step.input("feature", feature.to_string());
+            }
+            Ok((vec![request, step], Ok(need.clone())))
+        }
+        Ok(Selection::Preflight(route)) => {
+            let step = step.input("route", route.name().to_string());
+            Ok((vec![request, step.input("access", "preflight")], Ok(Requirement::public())))
+        }
+        Err(none) => {
+            let denial = Denial::new(none.reason(), none.to_string());
+            let step = failed(step, &denial);
+            Ok((vec![request, step], Err(denial)))
+        }
+    }
+}
+
+fn failed(mut step: Step, denial: &Denial) -> Step {
+    step.outcome = StepOutcome::Fail;
+    step.input("reason", denial.reason.code())
+        .input("detail", denial.detail.clone())
+        .remedy(denial.reason.remedy())
+}
+
+/// What the proxy would send.
+fn headers(
+    profile: Profile,
+    method: &str,
+    scheme: &str,
+    host: &str,
+    path: &str,
+) -> Result<HeaderMap, CliError> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in [
+        (profile.method_header(), method),
+        ("x-forwarded-proto", scheme),
+        ("x-forwarded-host", host),
+        (profile.uri_header(), path),
+    ] {
+        let value = HeaderValue::from_str(value).map_err(|_| {
+            CliError::usage(format!("`{}` holds a control character", value.escape_debug()))
+        })?;
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}
+
+fn step_json(step: &Step) -> Json {
+    // A step may have an input twice: a list keeps both, an object would lose one.
+    let inputs: Vec<_> = step.inputs.iter().map(|(n, v)| json!({"name": n, "value": v})).collect();
+    json!({
+        "step": step.name, "outcome": step.outcome.as_str(), "inputs": inputs, "remedy": step.remedy,
+    })
+}
+
+fn print_step(step: &Step, out: &mut dyn Write) -> Result<(), CliError> {
+    writeln!(out, "{:<4}  {}", step.outcome.as_str(), step.name)?;
+    for (name, value) in &step.inputs {
+        writeln!(out, "      {name:<26} {value}")?;
+    }
+    if let Some(remedy) = &step.remedy {
+        writeln!(out, "      {:<26} {remedy}", "to pass")?;
+    }
+    Ok(())
+}
+
+fn print_verdict(
+    question: &Question,
+    story: &Explanation,
+    out: &mut dyn Write,
+) -> Result<(), CliError> {
+    writeln!(out)?;
+    match &story.decision {
+        Decision::Allow(allowed) => {
+            let whom = allowed.entitlements.as_ref().map_or_else(String::new, |set| {
+                format!(": tenant `{}`, tier `{}`", set.tenant(), set.tier().unwrap_or("none"))
+            });
+            writeln!(out, "allow{whom}")?;
+        }
+        Decision::Deny(denial) => {
+            writeln!(out, "{}: {}", verdict(&story.decision), denial.reason.code())?;
+            writeln!(out, "  {}", denial.detail)?;
+            let offers = denial.not_entitled.as_ref().map_or(&[][..], |n| &n.unlocked_by);
+            if !offers.is_empty() {
+                writeln!(out, "  unlocked by {}", offers.join(", "))?;
+            }
+        }
+    }
+    if let Some(at) = question.moment() {
+        let at = entitlements::format_time(at);
+        writeln!(out, "  as of {at}; the tenant's status and mapping are those of now")?;
+    }
+    Ok(())
+}
+
+/// A recent denial of the running gateway.
+async fn recent(
+    args: &ExplainArgs,
+    id: uuid::Uuid,
+    out: &mut dyn Write,
+) -> Result<ExitCode, CliError> {
+    let config = args.question.read_config()?;
+    let address = config.admin.listen;
+    let (status, body) = super::admin::get(address, &format!("/decisions/{id}")).await?;
+    if status == http::StatusCode::NOT_FOUND {
+        let message = "the gateway does not remember this decision: it was made by another \
+                       replica, allowed, or too long ago; the log has it under the same id";
+        writeln!(out, "unknown: {message}")?;
+        return Ok(Outcome::Unknown.into());
+    }
+    if args.question.json {
+        writeln!(out, "{:#}", body)?;
+        return Ok(Outcome::Yes.into());
+    }
+    for (name, value) in body.as_object().into_iter().flatten() {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        if !value.is_null() {
+            writeln!(out, "{name:<28} {text}")?;
+        }
+    }
+    let code = body["reason"].as_str().unwrap_or_default();
+    if let Some(reason) = reason::all().get(code) {
+        writeln!(out, "{:<28} {}", "to pass", reason.remedy())?;
+    }
+    Ok(Outcome::Yes.into())
+}
