@@ -4,6 +4,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod decision_id;
 pub mod proxy;
 pub mod reason;
 pub mod route;

@@ -112,7 +112,7 @@ pub struct IdentityParts<'a> {
 impl IdentityHeaders {
     /// The headers of somebody of whom nothing is known: each is there and empty.
     pub fn anonymous() -> Self {
-        Self { values: NAMES.map(|name| (name, HeaderValue::from_static(""))) }
+        Self { values: NAMES.clone().map(|name| (name, HeaderValue::from_static(""))) }
     }
 
     /// Writes the values.
@@ -151,7 +151,7 @@ impl IdentityHeaders {
 }
 
 /// The names in the order of [`IDENTITY_HEADERS`], without the decision id.
-const NAMES: [HeaderName; 8] = [
+pub(super) static NAMES: [HeaderName; 8] = [
     TENANT_ID,
     TENANT_TIER,
     TENANT_FEATURES,

@@ -120,9 +120,9 @@ pub struct Tie {
 #[derive(Clone, Copy, Debug)]
 pub enum Selection<'a, R> {
     /// A route whose requirement must be met.
-    Route(&'a Route<R>),
+    Route(&'a Arc<Route<R>>),
     /// A CORS preflight for a route that answers them; it carries no credential and needs none.
-    Preflight(&'a Route<R>),
+    Preflight(&'a Arc<Route<R>>),
 }
 
 /// Why a request selects nothing.
@@ -149,7 +149,7 @@ impl NoRoute {
 /// Every route of a gateway.
 #[derive(Debug)]
 pub struct Routes<R> {
-    all: Vec<Route<R>>,
+    all: Vec<Arc<Route<R>>>,
     hosts: HashMap<Box<str>, HostTable>,
     any: Option<Tree<Vec<usize>>>,
 }
@@ -190,18 +190,18 @@ impl<R> Routes<R> {
             if let Some(method) = route.methods.iter().find(|method| other.names(method)) {
                 return Err(Tie {
                     first: other.name.clone(),
-                    second: route.name,
+                    second: route.name.clone(),
                     method: method.clone(),
                 });
             }
         }
         leaf.push(self.all.len());
-        self.all.push(route);
+        self.all.push(Arc::new(route));
         Ok(())
     }
 
     /// Every route, in the order in which they were added.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Route<R>> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Arc<Route<R>>> {
         self.all.iter()
     }
 
@@ -245,7 +245,7 @@ impl<R> Routes<R> {
         Some(leaf)
     }
 
-    fn with_method(&self, leaf: &[usize], method: &Method) -> Option<&Route<R>> {
+    fn with_method(&self, leaf: &[usize], method: &Method) -> Option<&Arc<Route<R>>> {
         let named = |method: &Method| {
             leaf.iter().map(|index| &self.all[*index]).find(|route| route.names(method))
         };
