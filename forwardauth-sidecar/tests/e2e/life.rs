@@ -108,7 +108,7 @@ async fn a_license_revoked_while_requests_run_stops_them_within_a_second() {
         })
         .collect();
     tokio::time::sleep(Duration::from_millis(500)).await;
-    stack.revoke_licenses("mid-co");
+    stack.tiergate(&["license", "revoke", "mid-co"]).succeed();
     let revoked = Instant::now();
     tokio::time::sleep(Duration::from_secs(2)).await;
     stop.store(true, Ordering::Relaxed);

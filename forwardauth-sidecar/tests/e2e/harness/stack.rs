@@ -150,19 +150,6 @@ impl Stack {
         (said, output.status.code().unwrap_or(-1))
     }
 
-    /// Revokes every license of the tenant.
-    pub(crate) fn revoke_licenses(&self, tenant: &str) {
-        let list = self.tiergate(&["license", "list", tenant, "--json"]).succeed();
-        let list: Value = serde_json::from_str(&list).expect("`license list --json` prints JSON");
-        let licenses = list.as_array().or_else(|| list["licenses"].as_array());
-        let licenses = licenses.unwrap_or_else(|| panic!("no list of licenses: {list}"));
-        assert!(!licenses.is_empty(), "`{tenant}` has no license to revoke");
-        for license in licenses {
-            let id = license["id"].as_str().unwrap_or_else(|| panic!("no id in {license}"));
-            self.tiergate(&["license", "revoke", id]).succeed();
-        }
-    }
-
     /// How many requests have reached the upstream that echoes.
     pub(crate) fn echo_hits(&self) -> usize {
         self.echo.as_ref().expect("this installation has an upstream that echoes").hits()
