@@ -109,7 +109,7 @@ impl KeyRing {
             return Some(snapshot);
         }
         // Without any usable set the identity provider may just be starting: try sooner.
-        let pause = if known.is_some() { self.options.cool_down } else { self.back_off() };
+        let pause = if known.is_some() { self.options.cool_down } else { self.pause() };
         if let Some(mut done) = self.refresh(now, pause) {
             // An error means that the sender is gone: the fetch has ended.
             drop(done.changed().await);
@@ -136,19 +136,29 @@ impl KeyRing {
         self.options.cool_down
     }
 
-    /// When a new set is wanted next, counted from now.
+    /// When a new set is wanted next, counted from now; zero if a fetch is due.
     pub(crate) fn due_in(&self) -> Duration {
-        match self.snapshot.load().as_ref() {
-            None => self.back_off(),
+        let now = self.clock.now();
+        let pause = self.pause();
+        let (wanted_in, pause) = match self.snapshot.load().as_ref() {
+            None => (Duration::ZERO, pause),
             Some(s) => {
-                let age = self.age(s, self.clock.now());
-                let due = self.options.refresh_after.saturating_sub(age);
-                due.max(if self.lock().failures_in_a_row > 0 {
-                    self.options.cool_down
-                } else {
-                    Duration::from_millis(100)
-                })
+                let wanted_in = self.options.refresh_after.saturating_sub(self.age(s, now));
+                // A set that is in use can wait for its successor.
+                let failed = !pause.is_zero();
+                (wanted_in, if failed { self.options.cool_down } else { Duration::ZERO })
             }
+        };
+        let last = self.lock().last_attempt;
+        let rest = last.map_or(Duration::ZERO, |last| pause.saturating_sub(elapsed(last, now)));
+        wanted_in.max(rest)
+    }
+
+    /// Starts a fetch if there is no usable set, and does not wait for it.
+    pub(crate) fn prepare(self: &Arc<Self>) {
+        let now = self.clock.now();
+        if self.current(now).is_none() {
+            drop(self.refresh(now, self.pause()));
         }
     }
 
@@ -176,7 +186,8 @@ impl KeyRing {
         }
     }
 
-    fn back_off(&self) -> Duration {
+    /// The pause after failures, as long as there is no usable set: short at first.
+    fn pause(&self) -> Duration {
         let failures = self.lock().failures_in_a_row;
         if failures == 0 {
             return Duration::ZERO;

@@ -32,7 +32,8 @@ impl Flights {
     pub(crate) fn new(waiting: usize) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let slots = Semaphore::new(cores.saturating_sub(1).max(1));
-        Self { running: Mutex::default(), slots, waiting }
+        // With no place at all nothing could ever be verified.
+        Self { running: Mutex::default(), slots, waiting: waiting.max(1) }
     }
 
     /// The verdict on this token: by `work`, or by an equal call that is under way.

@@ -250,10 +250,13 @@ impl Verifier {
     ///
     /// The first issuer's error; it is tried again by the next call.
     pub async fn ready(&self) -> Result<(), KeyError> {
+        // All at once: one that is down neither delays nor stops the others.
+        self.0.issuers.iter().for_each(|issuer| issuer.ring.prepare());
+        let mut all = Ok(());
         for issuer in &self.0.issuers {
-            issuer.ring.ready().await?;
+            all = all.and(issuer.ring.ready().await.map(drop));
         }
-        Ok(())
+        all
     }
 
     /// Keeps every issuer's keys fresh, for as long as the future is polled. Without it keys are
@@ -262,7 +265,7 @@ impl Verifier {
         loop {
             let mut pause = Duration::from_secs(60);
             for issuer in &self.0.issuers {
-                if issuer.ring.due_in() <= Duration::from_millis(100) {
+                if issuer.ring.due_in().is_zero() {
                     // A failure is logged by the ring and tried again after a pause.
                     drop(issuer.ring.ready().await);
                 }
