@@ -1,0 +1,205 @@
+//! What the commands about tenants and licenses share: which store, and how to print.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use auth_core::Clock as _;
+use clap::Args;
+use entitlements::store::{self, Actor, Change, Mode, Receipt, Refusal, Store};
+use entitlements::{Catalog, StoreError, TenantId, TenantRecord};
+use serde_json::Value as Json;
+
+use super::CliError;
+use crate::config::{Config, Environment};
+
+/// Which store, who asks, and in what form the answer is given.
+#[derive(Args, Clone, Debug)]
+pub(super) struct StoreArgs {
+    /// The configuration, for its store and its plans.
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// The store, as in `sqlite:tiergate.db`; wins over the configuration's.
+    #[arg(long, value_name = "URL", global = true)]
+    store: Option<String>,
+    /// The plans file; wins over the configuration's and the one that the store was served with.
+    #[arg(long, value_name = "FILE", global = true)]
+    plans: Option<PathBuf>,
+    /// Print one JSON value instead of a table.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Who makes a change, for the audit log.
+    #[arg(long, value_name = "NAME", global = true, env = "USER", hide_env_values = true)]
+    by: Option<String>,
+}
+
+/// An open store, and how the answer is to be given.
+pub(super) struct Desk {
+    pub(super) store: Arc<dyn Store>,
+    catalog: Option<Catalog>,
+    actor: Actor,
+    json: bool,
+}
+
+impl StoreArgs {
+    /// Opens the store; one that is only read is not created.
+    pub(super) async fn open(&self, mode: Mode) -> Result<Desk, CliError> {
+        let config = match &self.config {
+            Some(path) => Some(
+                Config::load(path, &Environment::of_process())
+                    .map_err(|error| CliError::usage(error.to_string()))?,
+            ),
+            None => None,
+        };
+        let url = match (&self.store, &config) {
+            (Some(url), _) => url.as_str(),
+            (None, Some(config)) => config.store.url(),
+            (None, None) => {
+                return Err(CliError::usage(
+                    "no store is named; give `--config FILE` or `--store URL`",
+                ));
+            }
+        };
+        let catalog = match &self.plans {
+            Some(path) => Some(super::plans::read(path)?),
+            None => config.as_ref().map(|config| config.catalog.clone()),
+        };
+        let store = store::open(url, mode).await.map_err(|error| failed(&error))?;
+        let catalog = match catalog {
+            Some(catalog) => Some(catalog),
+            None => store.current_catalog().await.map_err(|error| failed(&error))?,
+        };
+        let name = self.by.clone().filter(|name| !name.trim().is_empty());
+        let actor = Actor::person(name.unwrap_or_else(|| "cli".to_owned()));
+        Ok(Desk { store, catalog, actor, json: self.json })
+    }
+}
+
+impl Desk {
+    /// The plans that count.
+    pub(super) fn catalog(&self) -> Result<&Catalog, CliError> {
+        self.catalog.as_ref().ok_or_else(|| {
+            CliError::usage(
+                "the store does not know its plans yet; give `--plans FILE` or `--config FILE`",
+            )
+        })
+    }
+
+    /// Who asks.
+    pub(super) fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    /// Makes a change.
+    pub(super) async fn apply(&self, change: &Change) -> Result<Receipt, CliError> {
+        match self.store.apply(change, &self.actor, now()).await {
+            Ok(receipt) => Ok(receipt),
+            Err(StoreError::Refused(Refusal::NotFound { what: "tenant", name })) => {
+                Err(self.unknown_tenant(&name).await)
+            }
+            Err(error) => Err(failed(&error)),
+        }
+    }
+
+    /// A tenant by its id; an unknown one is told with those that have a similar id.
+    pub(super) async fn tenant(&self, id: &TenantId) -> Result<TenantRecord, CliError> {
+        match self.store.load(id).await.map_err(|error| failed(&error))? {
+            Some(record) => Ok(record),
+            None => Err(self.unknown_tenant(id.as_str()).await),
+        }
+    }
+
+    async fn unknown_tenant(&self, name: &str) -> CliError {
+        let near = match self.store.tenants().await {
+            Ok(tenants) => near(name, tenants.iter().map(|tenant| tenant.id.as_str())),
+            Err(error) => return failed(&error),
+        };
+        let remedy = if near.is_empty() {
+            "`tiergate tenant list` names the tenants".to_owned()
+        } else {
+            format!("did you mean {}?", near.join(" or "))
+        };
+        CliError::usage(format!("there is no tenant `{}`; {remedy}", name.escape_debug()))
+    }
+
+    /// Prints one JSON value or a text, as asked.
+    pub(super) fn print(
+        &self,
+        out: &mut dyn Write,
+        json: &Json,
+        text: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+    ) -> Result<(), CliError> {
+        if self.json {
+            writeln!(out, "{json:#}")?;
+        } else {
+            text(out)?;
+        }
+        Ok(())
+    }
+}
+
+/// The moment of the command.
+pub(super) fn now() -> SystemTime {
+    auth_core::SystemClock.now()
+}
+
+/// Whose fault it is decides the exit code: a store that does not answer leaves the question open.
+pub(super) fn failed(error: &StoreError) -> CliError {
+    match error {
+        StoreError::Unavailable(_) | StoreError::Gone(_) | StoreError::Corrupt(_) => {
+            CliError::Unavailable { message: error.to_string(), source: None }
+        }
+        _ => CliError::usage(error.to_string()),
+    }
+}
+
+/// Columns with a header, as wide as what stands in them.
+pub(super) fn table(out: &mut dyn Write, rows: &[Vec<String>]) -> std::io::Result<()> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<_> = (0..columns).map(width).collect();
+    for row in rows {
+        let cells = row.iter().zip(&widths);
+        let line: Vec<_> = cells.map(|(cell, width)| format!("{cell:<width$}")).collect();
+        writeln!(out, "{}", line.join("  ").trim_end())?;
+    }
+    Ok(())
+}
+
+/// Up to three names that look like `wanted`, in backticks.
+fn near<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let start = |text: &str| text.chars().take(3).collect::<String>().to_lowercase();
+    let wanted_start = start(wanted);
+    names
+        .filter(|name| {
+            start(name) == wanted_start || name.contains(wanted) || wanted.contains(name)
+        })
+        .take(3)
+        .map(|name| format!("`{name}`"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_names_are_found() {
+        let names = ["acme", "acme-eu", "globex"];
+        assert_eq!(near("acne", names.into_iter()), Vec::<String>::new());
+        assert_eq!(near("acm", names.into_iter()), ["`acme`", "`acme-eu`"]);
+        assert_eq!(near("globax", names.into_iter()), ["`globex`"]);
+    }
+
+    #[test]
+    fn columns_are_aligned() {
+        let mut text = Vec::new();
+        let rows = [vec!["a".to_owned(), "b".to_owned()], vec!["long".to_owned(), "c".to_owned()]];
+        table(&mut text, &rows).expect("writing to memory cannot fail");
+        assert_eq!(String::from_utf8_lossy(&text), "a     b\nlong  c\n");
+    }
+}
