@@ -1,10 +1,10 @@
 //! The service before a real SQLite file: what another process changes arrives by itself.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use entitlements::store::{self, Actor, Change, Mode, Organization};
 use entitlements::testing::license;
-use entitlements::{EntitlementService, TenantId, TenantRef, TenantStatus};
+use entitlements::{EntitlementService, TenantId, TenantRef, TenantStatus, parse_time};
 
 use crate::catalog;
 
@@ -23,7 +23,12 @@ async fn soon(what: &str, mut holds: impl AsyncFnMut() -> bool) -> Duration {
 }
 
 fn acme() -> TenantId {
-    "acme".parse().unwrap()
+    "acme".parse().expect("it is a tenant id")
+}
+
+/// The moment of every change; that it lies in the past matters to nothing.
+fn now() -> std::time::SystemTime {
+    parse_time("2026-11-22T12:00:00Z").expect("it is a time")
 }
 
 fn organization(id: &str) -> Organization {
@@ -41,7 +46,7 @@ async fn changes_by_another_process_arrive_within_a_second() {
     let admin = store::open(&url, Mode::ReadWrite).await.unwrap();
     let by = Actor::person("test");
     let apply = async |change: Change| {
-        admin.apply(&change, &by, SystemTime::now()).await.unwrap();
+        admin.apply(&change, &by, now()).await.unwrap();
     };
     let token = TenantRef::Organization { issuer: ISSUER, organization: "org_1" };
 
