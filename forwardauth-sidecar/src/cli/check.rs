@@ -22,7 +22,7 @@ pub struct CheckArgs {
 ///
 /// [`CliError`] for a wrong command line, configuration or file.
 pub async fn run(args: CheckArgs, out: &mut dyn Write) -> Result<ExitCode, CliError> {
-    let question = args.question.prepare()?;
+    let question = args.question.prepare().await?;
     let story = question.ask(&question.need).await;
     let facts = question.facts(&story);
     if args.question.json {

@@ -3,7 +3,7 @@
 use std::{io::Write, process::ExitCode};
 
 use auth_core::gate::{
-    Access, Decision, Denial, Explanation, Outcome as StepOutcome, Requirement, Step,
+    Decision, Denial, Explanation, Outcome as StepOutcome, Requirement, Step,
 };
 use http::{HeaderMap, HeaderValue};
 use serde_json::{Value as Json, json};
@@ -43,7 +43,7 @@ pub async fn run(args: ExplainArgs, out: &mut dyn Write) -> Result<ExitCode, Cli
     if let Some(id) = args.question.decision_id() {
         return recent(&args, id, out).await;
     }
-    let question = args.question.prepare()?;
+    let question = args.question.prepare().await?;
     let (mut steps, route) = match &args.url {
         None => (Vec::new(), Ok(question.need.clone())),
         Some(url) => {

@@ -11,7 +11,10 @@ use auth_core::{
     gate::{Decision, Explanation, Gate, Requirement, Tenant},
     keys::StaticKeys,
 };
-use entitlements::{EntitlementService, EntitlementSet, Freshness, TenantId, TenantRef, Value};
+use entitlements::{
+    CheckError, EntitlementService, EntitlementSet, Freshness, StoreError, TenantId, TenantRef,
+    Value,
+};
 use serde_json::{Map, Value as Json, json};
 
 use super::{CliError, Outcome};
@@ -63,6 +66,8 @@ pub(super) struct Question {
     gate: Gate,
     at: Option<SystemTime>,
     keys_from_file: bool,
+    /// Why the store cannot be asked, if it cannot: a bad token is told all the same.
+    closed: Option<StoreError>,
 }
 
 /// More than any token that a gateway takes.
@@ -84,8 +89,8 @@ impl QuestionArgs {
             .map_err(|error| CliError::usage(error.to_string()))
     }
 
-    /// Reads what the question needs. Asks nobody yet.
-    pub(super) fn prepare(&self) -> Result<Question, CliError> {
+    /// Reads what the question needs and opens the store.
+    pub(super) async fn prepare(&self) -> Result<Question, CliError> {
         let config = self.read_config()?;
         let at = self.at.as_deref().map(parse_at).transpose()?;
         let need = Requirement::tenant()
@@ -95,9 +100,16 @@ impl QuestionArgs {
             .map_err(|error| CliError::usage(format!("`--feature`: {error}")))?;
         let token = self.read_token()?;
         let clock = move || at.unwrap_or_else(|| SystemClock.now());
-        let gate = Gate::new(self.verifier(&config, clock)?, self.entitlements(&config));
+        let verifier = self.verifier(&config, clock)?;
+        let url = self.store.as_deref().unwrap_or(config.store.url());
+        let store = || EntitlementService::builder(url, config.catalog.clone()).read_only(true);
+        let (entitlements, closed) = match store().connect().await {
+            Ok(service) => (service, None),
+            Err(error) => (store().start(), Some(error)),
+        };
+        let gate = Gate::new(verifier, entitlements);
         let keys_from_file = self.jwks.is_some();
-        Ok(Question { config, token, need, gate, at, keys_from_file })
+        Ok(Question { config, token, need, gate, at, keys_from_file, closed })
     }
 
     fn verifier(
@@ -123,12 +135,6 @@ impl QuestionArgs {
             }
         };
         builder.build().map_err(|error| CliError::usage(error.to_string()))
-    }
-
-    /// The store is opened when it is asked, so that a bad token is told without one.
-    fn entitlements(&self, config: &Config) -> EntitlementService {
-        let url = self.store.as_deref().unwrap_or(config.store.url());
-        EntitlementService::builder(url, config.catalog.clone()).read_only(true).start()
     }
 
     fn read_token(&self) -> Result<String, CliError> {
@@ -177,12 +183,16 @@ fn parse_at(text: &str) -> Result<SystemTime, CliError> {
 impl Question {
     /// Asks the engine that the gateway asks.
     pub(super) async fn ask(&self, need: &Requirement) -> Explanation {
-        let Some(at) = self.at else { return self.gate.explain(Some(&self.token), need).await };
-        let tenant = async |identity: &Identity| match self.gate.tenant(identity).await {
-            Tenant::Known(set) => self.at(set.tenant(), at).await,
-            other => other,
+        let token = Some(self.token.as_str());
+        let tenant = async |identity: &Identity| match (self.gate.tenant(identity).await, self.at) {
+            (Tenant::Known(set), Some(at)) => self.at(set.tenant(), at).await,
+            (Tenant::Failed(CheckError::StoreUnavailable(error)), _) => {
+                let error = self.closed.clone().unwrap_or(error);
+                Tenant::Failed(CheckError::StoreUnavailable(error))
+            }
+            (tenant, _) => tenant,
         };
-        self.gate.explain_with(Some(&self.token), need, tenant).await
+        self.gate.explain_with(token, need, tenant).await
     }
 
     async fn at(&self, tenant: &TenantId, at: SystemTime) -> Tenant {
