@@ -131,8 +131,11 @@ fn key_value_list(at: &At<'_>) -> Result<Any, Problem> {
     Ok(Any::KvlistValue(KeyValueList { values: at.list("values", key_value)? }))
 }
 
+/// Reads one kind of value.
+type Decode = fn(&At<'_>) -> Result<Any, Problem>;
+
 /// The kinds of value by the names of their fields.
-const KINDS: [(&str, fn(&At<'_>) -> Result<Any, Problem>); 7] = [
+const KINDS: [(&str, Decode); 7] = [
     ("stringValue", |at| at.as_text().map(Any::StringValue)),
     ("boolValue", |at| at.as_bool().map(Any::BoolValue)),
     ("intValue", |at| at.as_signed().map(Any::IntValue)),
