@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::harness::{Answer, Seen, Stack, Upstream, Variant, get};
+use crate::harness::{Answer, Seen, Stack, Upstream, Variant, exchange, get};
 
 /// Asks again and again until `done`, and returns every answer on the way there.
 async fn until(
@@ -228,4 +228,68 @@ async fn the_tls_variant_speaks_http_2_to_the_sidecar() {
     }
     assert_eq!(stack.get("", "/echo").await.status, 401);
     assert!(stack.offers_http_2().await, "the sidecar does not offer HTTP/2");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Traefik and Node; run `cargo xtask test`"]
+async fn started_without_the_provider_it_becomes_ready_by_itself() {
+    let mut stack = Stack::start(Upstream::Echo).await;
+    let token = stack.token("mid-co").await;
+    stack.oidc.stop();
+    stack.serve_again().await;
+    assert_eq!(stack.readiness().await, 503);
+    let answer = stack.get(&token, "/echo").await;
+    assert_eq!(answer.status, 503, "it cannot know: {answer:?}");
+    assert_eq!(answer.all("Retry-After").len(), 1, "{answer:?}");
+    assert_eq!(stack.get("", "/public").await.status, 200, "public routes need no keys");
+
+    stack.restart_provider().await;
+    let token = stack.token("mid-co").await;
+    let within = Duration::from_secs(20);
+    let answers = until(&stack, &token, "/echo", within, |answer| answer.status == 200).await;
+    for answer in &answers {
+        assert!(matches!(answer.status, 200 | 503), "a good token is never a 401: {answer:?}");
+    }
+    assert_eq!(stack.readiness().await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Traefik and Node; run `cargo xtask test`"]
+async fn no_log_holds_a_token() {
+    let stack = Stack::start(Upstream::Echo).await;
+    let token = stack.token("mid-co").await;
+    let forged = format!("{}x", &token[..token.len() - 8]);
+    for target in ["/echo", "/admin", "/nowhere", &format!("/echo?access_token={token}")] {
+        stack.get(&token, target).await;
+        stack.get(&forged, target).await;
+    }
+    let log = stack.sidecar_log();
+    assert!(log.contains("insufficient_scope"), "the log tells of decisions:\n{log}");
+    for part in token.split('.').chain(forged.rsplit('.').take(1)) {
+        assert!(!log.contains(part), "a part of a token is in the log:\n{log}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Traefik and Node; run `cargo xtask test`"]
+async fn methods_are_routed_and_an_upgrade_keeps_the_identity() {
+    let stack = Stack::start(Upstream::Echo).await;
+    let token = stack.token("mid-co").await;
+    let ask = async |head: &str, lines: &str| {
+        let request = format!(
+            "{head} HTTP/1.1\r\nHost: app.test\r\nAuthorization: Bearer {token}\r\n{lines}\r\n"
+        );
+        exchange(stack.traefik.port(), request.as_bytes()).await
+    };
+    let close = "Connection: close\r\n";
+    assert_eq!(ask("GET /echo", close).await.status, 200);
+    for head in ["DELETE /echo", "OPTIONS /echo", "PATCH /echo", "FOO /echo"] {
+        let answer = ask(head, close).await;
+        assert_eq!(answer.status, 403, "{head}: {answer:?}");
+        assert_eq!(answer.json()["reason"], "method_not_routed", "{head}");
+    }
+    let upgrade = "Connection: Upgrade, X-Tenant-Id\r\nUpgrade: websocket\r\n\
+                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let seen = ask("GET /echo", upgrade).await;
+    assert_eq!(Seen::of(&seen).all("X-Tenant-Id"), ["mid-co"]);
 }

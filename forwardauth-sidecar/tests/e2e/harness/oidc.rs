@@ -21,10 +21,15 @@ pub(crate) struct Oidc {
 
 impl Oidc {
     /// Starts it with these organizations.
-    pub(crate) async fn start(organizations: &[&str], folder: &Folder) -> Self {
+    pub(crate) async fn start(organizations: &[String], folder: &Folder) -> Self {
+        Self::start_on(0, organizations, folder).await
+    }
+
+    /// Starts it on a given port, with new keys.
+    pub(crate) async fn start_on(port: u16, organizations: &[String], folder: &Folder) -> Self {
         let script = component("TIERGATE_E2E_OIDC").join("provider.mjs");
-        let organizations = organizations.join(",");
-        let environment = [("PORT", "0"), ("ORGANIZATIONS", organizations.as_str())];
+        let (port, organizations) = (port.to_string(), organizations.join(","));
+        let environment = [("PORT", port.as_str()), ("ORGANIZATIONS", organizations.as_str())];
         let mut process = Process::start("oidc", "node".as_ref(), [script], &environment, folder);
         let line = loop {
             process.expect_alive();
@@ -43,6 +48,11 @@ impl Oidc {
 
     pub(crate) fn issuer(&self) -> &str {
         &self.issuer
+    }
+
+    /// The port that it has.
+    pub(crate) fn port(&self) -> u16 {
+        self.base.rsplit(':').next().and_then(|port| port.parse().ok()).expect("the base has one")
     }
 
     /// A token for the organization with all scopes.

@@ -45,6 +45,7 @@ pub(crate) struct Stack {
     _trace_server: Option<Process>,
     configuration: PathBuf,
     gateway: u16,
+    admin: u16,
     folder: Folder,
 }
 
@@ -70,10 +71,7 @@ impl Stack {
         token_lines: &str,
     ) -> Self {
         let folder = Folder::new();
-        let organizations: Vec<String> =
-            TENANTS.iter().map(|(tenant, _)| organization(tenant)).collect();
-        let organizations: Vec<&str> = organizations.iter().map(String::as_str).collect();
-        let oidc = Oidc::start(&organizations, &folder).await;
+        let oidc = Oidc::start(&organizations(), &folder).await;
 
         let (gateway, admin) = (free_port(), free_port());
         let tls = matches!(variant, Variant::Tls);
@@ -120,8 +118,35 @@ impl Stack {
             _trace_server: trace_server,
             configuration,
             gateway,
+            admin,
             folder,
         }
+    }
+
+    /// Stops the sidecar and starts it anew, whatever it finds around it.
+    pub(crate) async fn serve_again(&mut self) {
+        if let Some(sidecar) = self.sidecar.take() {
+            sidecar.stop();
+        }
+        let mut sidecar = serve(&self.configuration, &self.folder);
+        sidecar.wait_for(self.gateway).await;
+        self.sidecar = Some(sidecar);
+    }
+
+    /// Starts the provider anew where it was, with new keys.
+    pub(crate) async fn restart_provider(&mut self) {
+        self.oidc.stop();
+        self.oidc = Oidc::start_on(self.oidc.port(), &organizations(), &self.folder).await;
+    }
+
+    /// What the sidecar's probe answers.
+    pub(crate) async fn readiness(&self) -> u16 {
+        get(self.admin, "/readyz", &[]).await.status
+    }
+
+    /// What the sidecar has logged.
+    pub(crate) fn sidecar_log(&self) -> String {
+        self.folder.read("tiergate.log")
     }
 
     /// A GET through Traefik with a bearer token.
@@ -169,8 +194,12 @@ impl Stack {
     }
 }
 
+fn organizations() -> Vec<String> {
+    TENANTS.iter().map(|(tenant, _)| organization(tenant)).collect()
+}
+
 /// The organization that a tenant has at the provider.
-pub(crate) fn organization(tenant: &str) -> String {
+fn organization(tenant: &str) -> String {
     format!("org_{}", tenant.replace('-', "_"))
 }
 
