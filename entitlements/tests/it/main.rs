@@ -1,5 +1,7 @@
 //! Everything that is tested from outside, in one binary.
 
+mod catalog;
+mod resolve;
 mod service;
 
 /// The catalog that ships with the project.
