@@ -8,3 +8,5 @@ pub mod decision_id;
 pub mod proxy;
 pub mod reason;
 pub mod route;
+pub mod server;
+pub mod telemetry;
