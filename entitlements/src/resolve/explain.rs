@@ -156,7 +156,16 @@ fn origin_in_words(parts: &Parts, position: usize, origin: Origin) -> String {
     match origin {
         Origin::State => state_in_words(parts),
         Origin::Nothing => "no license gives it".to_owned(),
-        Origin::License(index, standing) => license_in_words(&tenant.licenses[index], standing),
+        Origin::License(index, standing) => {
+            let license = &tenant.licenses[index];
+            let words = license_in_words(license, standing);
+            match (license.kind, &parts.values[position]) {
+                (LicenseKind::Addon, Value::Number(_)) => {
+                    format!("{words}, on top of what else there is")
+                }
+                _ => words,
+            }
+        }
         Origin::Override(index) => {
             let exception = &tenant.overrides[index];
             let unread = match exception.effect.value() {

@@ -62,7 +62,7 @@ pub(crate) fn resolve_shared(
     tenant: Arc<TenantRecord>,
     now: SystemTime,
 ) -> EntitlementSet {
-    let held: Vec<Held<'_>> = tenant
+    let mut held: Vec<Held<'_>> = tenant
         .licenses
         .iter()
         .enumerate()
@@ -72,6 +72,8 @@ pub(crate) fn resolve_shared(
             plan: plan::of(catalog, license),
         })
         .collect();
+    // The order of rows decides nothing, not even which of several equal ones is named.
+    held.sort_by(|a, b| tenant.licenses[a.index].id.cmp(&tenant.licenses[b.index].id));
     let (state, blamed) = state::judge(&tenant, &held);
     let tier = state.is_usable().then(|| highest_tier(catalog, &tenant, &held)).flatten();
     let (values, origins) = catalog

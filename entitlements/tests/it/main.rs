@@ -1,6 +1,7 @@
 //! Everything that is tested from outside, in one binary.
 
 mod catalog;
+mod oracle;
 mod resolve;
 mod service;
 
