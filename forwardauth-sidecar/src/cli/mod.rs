@@ -5,14 +5,18 @@
 
 mod admin;
 pub mod check;
+mod command;
+pub mod config;
 mod error;
 pub mod explain;
 pub mod license;
 pub mod plans;
 mod question;
+pub mod serve;
 mod store;
 pub mod tenant;
 #[cfg(test)]
 mod tests;
 
+pub use self::command::{Cli, ConfigFile};
 pub use self::error::{CliError, Outcome};
