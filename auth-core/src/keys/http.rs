@@ -100,8 +100,15 @@ impl HttpKeys {
     ///
     /// # Errors
     ///
-    /// A message, if the issuer is not an `http` or `https` URL.
+    /// A message, if the issuer is not an `http` or `https` URL without query and fragment.
     pub fn discovery(issuer: &str, client: HttpClient) -> Result<Self, FetchError> {
+        // OpenID Connect Discovery 1.0, section 3. What follows a `?` or `#` would swallow the path.
+        let url = parse(issuer)?;
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(FetchError::new(format!(
+                "issuer `{issuer}` must have no query or fragment"
+            )));
+        }
         let base = issuer.strip_suffix('/').unwrap_or(issuer);
         let document = parse(&format!("{base}/.well-known/openid-configuration"))?;
         let (issuer, found) = (issuer.to_owned(), Mutex::new(None));
@@ -152,11 +159,12 @@ fn jwks_uri(text: &[u8], issuer: &str, document: &Url) -> Result<Url, FetchError
 
 fn parse(text: &str) -> Result<Url, FetchError> {
     let url = Url::parse(text).map_err(|e| FetchError::new(format!("`{text}` is no URL: {e}")))?;
-    if !matches!(url.scheme(), "https" | "http")
-        || !url.username().is_empty()
-        || url.password().is_some()
-    {
-        return Err(FetchError::new(format!("`{text}` must be an http(s) URL without a user")));
+    if !url.username().is_empty() || url.password().is_some() {
+        // Not shown: a password may stand in it.
+        return Err(FetchError::new("the URL must not hold a user or a password"));
+    }
+    if !matches!(url.scheme(), "https" | "http") {
+        return Err(FetchError::new(format!("`{text}` must be an http or https URL")));
     }
     Ok(url)
 }
