@@ -1,2 +1,47 @@
-//! Stub.
-fn main() {}
+//! Benchmarks: everything from outside, as paired ratios in one run.
+//!
+//! A number alone says more about the machine than about the code, so each subject is measured in
+//! alternating rounds with something that does the unavoidable part: the raw signature check, the
+//! hash of the token, a hyper server that does nothing. What is printed is the median of the
+//! rounds' ratios with the least and the greatest, beside the goal where there is one.
+
+mod engine;
+mod gateway;
+mod load;
+mod paired;
+mod report;
+mod verify;
+
+use std::process::ExitCode;
+
+const HELP: &str = "usage: benches [verify|engine|gateway]...   all of them if none is named";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if let ["serve", role] = words.as_slice() {
+        gateway::serve(role);
+        return ExitCode::SUCCESS;
+    }
+    let known = ["verify", "engine", "gateway"];
+    if !words.iter().all(|word| known.contains(word)) {
+        #[expect(clippy::print_stderr, reason = "this is a command line")]
+        {
+            eprintln!("{HELP}");
+        }
+        return ExitCode::from(2);
+    }
+    let wanted = |name| words.is_empty() || words.contains(&name);
+    let mut report = report::Report::new();
+    if wanted("engine") {
+        engine::run(&mut report);
+    }
+    if wanted("verify") {
+        verify::run(&mut report);
+    }
+    if wanted("gateway") {
+        gateway::run(&mut report);
+    }
+    report.end();
+    ExitCode::SUCCESS
+}

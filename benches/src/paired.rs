@@ -60,11 +60,7 @@ pub(crate) fn pair(calls: u32, mut subject: impl FnMut(), mut reference: impl Fn
 pub(crate) fn ratio(rounds: impl Iterator<Item = f64>) -> Ratio {
     let mut rounds: Vec<f64> = rounds.collect();
     rounds.sort_by(f64::total_cmp);
-    Ratio {
-        median: rounds[rounds.len() / 2],
-        min: rounds[0],
-        max: rounds[rounds.len() - 1],
-    }
+    Ratio { median: rounds[rounds.len() / 2], min: rounds[0], max: rounds[rounds.len() - 1] }
 }
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]

@@ -10,7 +10,9 @@ pub(crate) struct Report {
 #[expect(clippy::print_stdout, reason = "a benchmark reports to its terminal")]
 impl Report {
     pub(crate) fn new() -> Self {
-        println!("Paired ratios, median [min..max] over the rounds of this run; below 1 is cheaper.");
+        println!(
+            "Paired ratios, median [min..max] over the rounds of this run; below 1 is cheaper."
+        );
         println!("{:<40} {:<24} {:<24} goal", "what", "over", "ratio");
         Self { missed: 0 }
     }

@@ -6,7 +6,9 @@ use auth_core::{
     Accept, Algorithm, IssuerPolicy, Verifier,
     testing::{TestClock, TestIssuer},
 };
-use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
+use aws_lc_rs::signature::{
+    ECDSA_P384_SHA384_FIXED, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents,
+};
 use jsonwebtoken::{DecodingKey, Validation, jwk::Jwk};
 
 use crate::{
@@ -66,7 +68,8 @@ fn cold(algorithm: Algorithm) -> Pair {
     let _entered = runtime.enter();
     runtime.block_on(verifier.ready()).expect("keys from memory");
     // The cache holds one entry: two tokens in turn always miss it.
-    let other = issuer.token(AUDIENCE).organization("org_b").claim("padding", "y".repeat(200)).sign();
+    let other =
+        issuer.token(AUDIENCE).organization("org_b").claim("padding", "y".repeat(200)).sign();
     let raw = raw_check(&issuer, &token);
     let mut turn = false;
     pair(
@@ -110,7 +113,10 @@ fn hit() -> Pair {
     let _entered = runtime.enter();
     runtime.block_on(verifier.verify(&token)).expect("a good token");
     let hash = || {
-        black_box(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, black_box(token.as_bytes())));
+        black_box(aws_lc_rs::digest::digest(
+            &aws_lc_rs::digest::SHA256,
+            black_box(token.as_bytes()),
+        ));
     };
     let subject = || {
         black_box(verifier.verify_cached(&token).expect("cached").expect("good"));

@@ -1,0 +1,184 @@
+//! A bounded load over loopback, and what it costs the server.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
+
+/// A server in a process of its own, which ends with this one.
+pub(crate) struct Server {
+    child: Child,
+    /// The server ends when its standard input does.
+    _stdin: Option<ChildStdin>,
+    address: SocketAddr,
+    /// What the server said after its address: the tokens that it accepts.
+    pub(crate) tokens: Vec<String>,
+}
+
+impl Server {
+    /// Starts this program again in the role of a server, which prints its address and its tokens.
+    pub(crate) fn start(role: &str) -> std::io::Result<Self> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(["serve", role])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let mut line =
+            || lines.next().unwrap_or_else(|| Err(std::io::ErrorKind::UnexpectedEof.into()));
+        let address = line()?.parse().map_err(std::io::Error::other)?;
+        let count: usize = line()?.parse().map_err(std::io::Error::other)?;
+        let tokens = (0..count).map(|_| line()).collect::<Result<_, _>>()?;
+        Ok(Self { _stdin: child.stdin.take(), child, address, tokens })
+    }
+
+    /// The scheduler's run time of all of its threads.
+    fn cpu(&self) -> Duration {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id()));
+        let run_time = |task: std::fs::DirEntry| {
+            let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+            text.split(' ').next()?.parse::<u64>().ok()
+        };
+        let nanos = tasks.into_iter().flatten().flatten().filter_map(run_time).sum();
+        Duration::from_nanos(nanos)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It ends by itself when its standard input closes; this is for one that hangs.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What one round cost.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Round {
+    pub(crate) requests: u64,
+    pub(crate) wall: Duration,
+    pub(crate) cpu: Duration,
+    /// The median over the requests.
+    pub(crate) p50: Duration,
+}
+
+impl Round {
+    pub(crate) fn cpu_per_request(&self) -> f64 {
+        self.cpu.as_secs_f64() / self.requests as f64
+    }
+
+    pub(crate) fn rate(&self) -> f64 {
+        self.requests as f64 / self.wall.as_secs_f64()
+    }
+}
+
+/// How the clients connect.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Connections {
+    /// One for all requests of a client.
+    Kept,
+    /// A new one for each request, as a proxy that keeps none idle.
+    EachRequest,
+}
+
+const CLIENTS: usize = 4;
+const ROUND: Duration = Duration::from_millis(400);
+
+/// One round: each client asks again as soon as it has its answer.
+///
+/// # Panics
+///
+/// On any answer but 200: then the numbers would mean nothing.
+#[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
+pub(crate) fn round(server: &Server, tokens: &[String], connections: Connections) -> Round {
+    let total = AtomicU64::new(0);
+    let cpu = server.cpu();
+    let start = Instant::now();
+    let mut latencies: Vec<Duration> = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|client| {
+                let total = &total;
+                scope.spawn(move || {
+                    let requests: Vec<_> = tokens
+                        .iter()
+                        .skip(client)
+                        .step_by(CLIENTS.min(tokens.len()))
+                        .map(|token| request(token, connections))
+                        .collect();
+                    let mut client = Client::new(server.address);
+                    let mut latencies = Vec::with_capacity(1 << 14);
+                    for request in requests.iter().cycle() {
+                        let asked = Instant::now();
+                        client.ask(request, connections);
+                        latencies.push(asked.elapsed());
+                        if start.elapsed() > ROUND {
+                            break;
+                        }
+                    }
+                    total.fetch_add(latencies.len() as u64, Ordering::Relaxed);
+                    latencies
+                })
+            })
+            .collect();
+        clients
+            .into_iter()
+            .flat_map(|c| c.join().expect("a client only fails with the server"))
+            .collect()
+    });
+    let (wall, cpu) = (start.elapsed(), server.cpu() - cpu);
+    latencies.sort();
+    Round { requests: total.into_inner(), wall, cpu, p50: latencies[latencies.len() / 2] }
+}
+
+/// A question as Traefik asks it.
+fn request(token: &str, connections: Connections) -> Vec<u8> {
+    let connection = if connections == Connections::Kept { "keep-alive" } else { "close" };
+    format!(
+        "GET /verify HTTP/1.1\r\nHost: 127.0.0.1:4180\r\nUser-Agent: curl/8.5.0\r\nAccept: */*\r\n\
+         Accept-Encoding: gzip\r\nAuthorization: Bearer {token}\r\nX-Forwarded-For: 127.0.0.1\r\n\
+         X-Forwarded-Host: traces.example.com\r\nX-Forwarded-Method: GET\r\nX-Forwarded-Port: 80\r\n\
+         X-Forwarded-Proto: http\r\nX-Forwarded-Uri: /api/v1/exchanges?limit=50\r\n\
+         X-Real-Ip: 127.0.0.1\r\nConnection: {connection}\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+struct Client {
+    address: SocketAddr,
+    stream: Option<TcpStream>,
+    buffer: Vec<u8>,
+}
+
+impl Client {
+    fn new(address: SocketAddr) -> Self {
+        Self { address, stream: None, buffer: vec![0; 16 * 1024] }
+    }
+
+    fn ask(&mut self, request: &[u8], connections: Connections) {
+        let mut stream = self.stream.take().unwrap_or_else(|| {
+            let stream = TcpStream::connect(self.address).expect("the server listens");
+            stream.set_nodelay(true).expect("a TCP option");
+            stream
+        });
+        stream.write_all(request).expect("the server reads");
+        let mut have = 0;
+        // Every answer has an empty body: it ends with its head.
+        while !self.buffer[..have].ends_with(b"\r\n\r\n") {
+            let read = stream.read(&mut self.buffer[have..]).expect("the server answers");
+            assert!(
+                read > 0,
+                "the server closed: {}",
+                String::from_utf8_lossy(&self.buffer[..have])
+            );
+            have += read;
+        }
+        let head = &self.buffer[..have];
+        assert!(head.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(head));
+        if connections == Connections::Kept {
+            self.stream = Some(stream);
+        }
+    }
+}
