@@ -64,6 +64,10 @@ impl<'a> Problem<'a> {
     }
 
     /// The document as JSON.
+    ///
+    /// # Panics
+    ///
+    /// Never: strings and numbers always serialize.
     pub fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("strings and numbers always serialize")
     }

@@ -5,7 +5,7 @@ use std::{pin::Pin, sync::Mutex, time::Duration};
 use bytes::{Bytes, BytesMut};
 use url::Url;
 
-use super::{FetchError, KeySource};
+use super::{FetchError, KeySet, KeySource};
 use crate::token::json::Object;
 
 /// The HTTP client for discovery and key sets: bounded in size and time, follows no redirect,
@@ -81,8 +81,19 @@ pub struct HttpKeys {
 #[derive(Debug)]
 enum Place {
     Direct(Url),
-    Discovery { issuer: String, document: Url, found: Mutex<Option<Url>> },
+    Discovery { issuer: String, document: Url, found: Mutex<Option<Found>> },
 }
+
+/// Where the keys were found, and how often that was relied on since.
+#[derive(Clone, Debug)]
+struct Found {
+    url: Url,
+    uses: u8,
+}
+
+/// An address is looked up again after so many fetches, once an hour at the usual pace: one that
+/// moved may go on to answer with old keys.
+const USES: u8 = 6;
 
 impl HttpKeys {
     /// Keys from this address, whatever the issuer is called.
@@ -122,19 +133,24 @@ impl HttpKeys {
         };
         let slot = || found.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let known = slot().clone();
-        if let Some(url) = known {
-            let keys = self.client.get(&url).await;
-            if keys.is_err() {
-                // The address may have moved: the next fetch discovers it anew.
-                *slot() = None;
-            }
-            return keys;
-        }
-        let text = self.client.get(document).await?;
-        let url = jwks_uri(&text, issuer, document)?;
-        let keys = self.client.get(&url).await?;
-        *slot() = Some(url);
-        Ok(keys)
+        let place = match known {
+            Some(Found { url, uses }) if uses < USES => Found { url, uses: uses + 1 },
+            known => match (self.discover(issuer, document).await, known) {
+                (Ok(url), _) => Found { url, uses: 0 },
+                // The keys may be there although the document is not.
+                (Err(_), Some(known)) => known,
+                (Err(error), None) => return Err(error),
+            },
+        };
+        let keys = self.client.get(&place.url).await;
+        // An address that answers without usable keys may have moved: the next fetch looks it up.
+        let usable = keys.as_ref().is_ok_and(|keys| KeySet::parse(issuer, keys).is_ok());
+        *slot() = usable.then_some(place);
+        keys
+    }
+
+    async fn discover(&self, issuer: &str, document: &Url) -> Result<Url, FetchError> {
+        jwks_uri(&self.client.get(document).await?, issuer, document)
     }
 }
 

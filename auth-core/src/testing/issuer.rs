@@ -112,7 +112,7 @@ impl TestIssuer {
     /// An access token for this audience, to be filled in and signed.
     pub fn token(&self, audience: impl Into<String>) -> TokenBuilder {
         let number = self.state.tokens.fetch_add(1, Ordering::Relaxed);
-        TokenBuilder::new(self.current_key(), &self.url, audience.into(), self.now(), number)
+        TokenBuilder::new(self.current_key(), &self.url, &audience.into(), self.now(), number)
     }
 
     fn now(&self) -> u64 {

@@ -30,6 +30,10 @@ const MADE: &str = "the machine has random numbers";
 
 impl TestKey {
     /// A new key for this algorithm; its `kid` is the thumbprint (RFC 7638).
+    ///
+    /// # Panics
+    ///
+    /// If the machine has no random numbers.
     pub fn generate(algorithm: Algorithm) -> Self {
         let (pair, mut jwk) = match algorithm {
             Algorithm::Es384 => ec(&ECDSA_P384_SHA384_FIXED_SIGNING, "P-384", 48),

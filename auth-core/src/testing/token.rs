@@ -15,7 +15,7 @@ pub struct TokenBuilder {
 }
 
 impl TokenBuilder {
-    pub(super) fn new(key: Arc<TestKey>, issuer: &str, audience: String, now: u64, n: u64) -> Self {
+    pub(super) fn new(key: Arc<TestKey>, issuer: &str, audience: &str, now: u64, n: u64) -> Self {
         let header = json!({"alg": key.algorithm().as_str(), "typ": "at+jwt", "kid": key.kid()});
         let claims = json!({
             "jti": format!("jti-{n}"), "sub": "user_1", "iat": now, "exp": now + 3600, "scope": "",

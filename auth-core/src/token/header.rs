@@ -88,18 +88,18 @@ impl Header {
         }
         let alg = object.get("alg").and_then(|v| v.as_str()).ok_or(reason::MALFORMED_TOKEN)?;
         let algorithm = Algorithm::parse(alg).ok_or(reason::UNSUPPORTED_ALGORITHM)?;
-        let kind = match object.get("typ") {
+        let token_type = match object.get("typ") {
             None => Type::Unsaid,
-            Some(typ) => Type::parse(typ.as_str().ok_or(reason::MALFORMED_TOKEN)?),
+            Some(named) => Type::parse(named.as_str().ok_or(reason::MALFORMED_TOKEN)?),
         };
         let kid = match object.get("kid") {
             None => return Err(reason::MISSING_KID),
-            Some(kid) => kid.as_str().ok_or(reason::MALFORMED_TOKEN)?,
+            Some(named) => named.as_str().ok_or(reason::MALFORMED_TOKEN)?,
         };
         if kid.is_empty() {
             return Err(reason::MISSING_KID);
         }
-        Ok(Self { algorithm, kid: kid.into(), kind })
+        Ok(Self { algorithm, kid: kid.into(), kind: token_type })
     }
 }
 

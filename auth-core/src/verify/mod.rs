@@ -149,7 +149,7 @@ impl VerifierBuilder {
     ///
     /// [`PolicyError`], if a token could fit two policies or none.
     pub fn build(self) -> Result<Verifier, PolicyError> {
-        policy::check(self.issuers.iter().map(|(policy, ..)| policy))?;
+        policy::check(&self.issuers.iter().map(|(policy, ..)| policy).collect::<Vec<_>>())?;
         let places = (self.max_waiting / 2 / self.issuers.len()).clamp(1, Semaphore::MAX_PERMITS);
         let issuers = self.issuers.into_iter().map(|(policy, source, options)| {
             let options = options.unwrap_or(self.keys);
@@ -263,7 +263,7 @@ impl Verifier {
     /// fetched when tokens need them.
     pub async fn keep_fresh(&self) {
         loop {
-            let mut pause = Duration::from_secs(60);
+            let mut pause = Duration::from_mins(1);
             for issuer in &self.0.issuers {
                 if issuer.ring.due_in().is_zero() {
                     // A failure is logged by the ring and tried again after a pause.

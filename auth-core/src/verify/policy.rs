@@ -232,15 +232,13 @@ impl Accept {
 }
 
 /// Checks that no token could fit two policies.
-pub(crate) fn check<'a>(
-    policies: impl Iterator<Item = &'a IssuerPolicy> + Clone,
-) -> Result<(), PolicyError> {
-    if policies.clone().next().is_none() {
+pub(crate) fn check(policies: &[&IssuerPolicy]) -> Result<(), PolicyError> {
+    if policies.is_empty() {
         return Err(PolicyError::NoIssuer);
     }
-    for (i, policy) in policies.clone().enumerate() {
+    for (i, policy) in policies.iter().enumerate() {
         policy.check()?;
-        for other in policies.clone().take(i) {
+        for other in &policies[..i] {
             for (a, b) in [(&policy.name, &other.name), (&policy.url, &other.url)] {
                 if a == b {
                     return Err(PolicyError::DuplicateIssuer { value: a.as_ref().to_owned() });
