@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::support::{API, ISSUER, World, base64url, split};
 
 #[track_caller]
-fn check(alg: serde_json::Value, code: &str) {
+fn check(alg: &serde_json::Value, code: &str) {
     let world = World::new();
     let token = world.token().header("alg", alg.clone()).sign();
     world.refuses(&format!("alg: {alg}"), &token, code);
@@ -22,7 +22,7 @@ fn check(alg: serde_json::Value, code: &str) {
 #[test]
 fn none() {
     for alg in ["none", "None", "NONE", "nOnE", "none ", ""] {
-        check(json!(alg), "unsupported_algorithm");
+        check(&json!(alg), "unsupported_algorithm");
     }
 }
 
@@ -51,10 +51,10 @@ fn unknown_and_ill_typed() {
         "EdDSA ",
         "Es384",
     ] {
-        check(json!(alg), "unsupported_algorithm");
+        check(&json!(alg), "unsupported_algorithm");
     }
     for alg in [json!(null), json!(1), json!(["ES384"]), json!({"ES384": 1}), json!(false)] {
-        check(alg, "malformed_token");
+        check(&alg, "malformed_token");
     }
     let world = World::new();
     world.refuses("no `alg`", &world.token().without_header("alg").sign(), "malformed_token");
@@ -67,7 +67,8 @@ fn the_public_key_as_a_shared_secret() {
         let world = World::with(algorithm);
         let jwk = world.issuer.current_key().jwk().clone();
         let pem = "-----BEGIN PUBLIC KEY-----\nMHYwEAYHKoZIzj0CAQYFK4EEACIDYgAE\n-----END PUBLIC KEY-----\n";
-        let member = jwk["n"].as_str().or(jwk["x"].as_str()).expect("a public number").to_owned();
+        let member =
+            jwk["n"].as_str().or_else(|| jwk["x"].as_str()).expect("a public number").to_owned();
         for secret in
             [jwk.to_string(), pem.to_owned(), pem.trim_end().to_owned(), member, String::new()]
         {

@@ -10,13 +10,13 @@ use crate::support::{API, NOW, World, block_on, code};
 const ONE: &str = "https://one.test/oidc";
 const TWO: &str = "https://two.test/oidc";
 
-struct Two {
+struct Both {
     one: TestIssuer,
     two: TestIssuer,
     verifier: Verifier,
 }
 
-impl Two {
+impl Both {
     fn new() -> Self {
         let clock = TestClock::at_unix(NOW);
         let one = TestIssuer::new(ONE, Algorithm::Es384).clock(clock.clone());
@@ -45,7 +45,7 @@ impl Two {
 
 #[test]
 fn each_has_its_own_keys_audiences_and_path() {
-    let both = Two::new();
+    let both = Both::new();
     let old = NOW - 60;
     let one = both.one.token(API).claim("iat", old).scopes(["read"]).roles(["admin"]).sign();
     let two = both.two.token(API).claim("iat", old).scopes(["read"]).roles(["admin"]).sign();
@@ -65,7 +65,7 @@ fn each_has_its_own_keys_audiences_and_path() {
 
 #[test]
 fn a_key_of_one_does_not_sign_for_the_other() {
-    let both = Two::new();
+    let both = Both::new();
     let old = NOW - 60;
     // Two signs, and claims to be one: with its own kid, and with one's.
     let forged = both.two.token(API).claim("iat", old).claim("iss", ONE);

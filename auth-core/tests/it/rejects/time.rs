@@ -21,15 +21,15 @@ fn check(claim: &str, value: impl Into<serde_json::Value>, code: &str) {
     for (seconds, back) in [(300, true), (600, false), (300, false)] {
         let by = Duration::from_secs(seconds);
         if back {
-            world.clock.step_back(by)
+            world.clock.step_back(by);
         } else {
-            world.clock.advance(by)
+            world.clock.advance(by);
         }
         drop(block_on(world.verifier.verify(&token)));
         if back {
-            world.clock.advance(by)
+            world.clock.advance(by);
         } else {
-            world.clock.step_back(by)
+            world.clock.step_back(by);
         }
         assert_eq!(world.code(&token), code, "{claim} = {value}, met {seconds} s away");
     }
