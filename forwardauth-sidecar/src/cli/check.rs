@@ -26,6 +26,7 @@ pub async fn run(args: CheckArgs, out: &mut dyn Write) -> Result<ExitCode, CliEr
     let story = question.ask(&question.need).await;
     let facts = question.facts(&story);
     if args.question.json {
+        let facts = facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         writeln!(out, "{:#}", Json::Object(facts))?;
         return Ok(outcome(&story.decision).into());
     }

@@ -1,10 +1,8 @@
 //! `tiergate explain`: each step of a decision, with what went into it and what would make it pass.
 
-use std::{io::Write, process::ExitCode};
+use std::{io::Write, process::ExitCode, time::Duration};
 
-use auth_core::gate::{
-    Decision, Denial, Explanation, Outcome as StepOutcome, Requirement, Step,
-};
+use auth_core::gate::{Decision, Denial, Explanation, Outcome as StepOutcome, Requirement, Step};
 use http::{HeaderMap, HeaderValue};
 use serde_json::{Value as Json, json};
 
@@ -62,7 +60,8 @@ pub async fn run(args: ExplainArgs, out: &mut dyn Write) -> Result<ExitCode, Cli
     steps.extend(story.steps.iter().cloned());
     if args.question.json {
         let mut facts = question.facts(&story);
-        facts.insert("steps".to_owned(), steps.iter().map(step_json).collect());
+        facts.push(("steps", steps.iter().map(step_json).collect()));
+        let facts = facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         writeln!(out, "{:#}", Json::Object(facts))?;
     } else {
         for step in &steps {
@@ -173,12 +172,24 @@ fn step_json(step: &Step) -> Json {
 fn print_step(step: &Step, out: &mut dyn Write) -> Result<(), CliError> {
     writeln!(out, "{:<4}  {}", step.outcome.as_str(), step.name)?;
     for (name, value) in &step.inputs {
-        writeln!(out, "      {name:<26} {value}")?;
+        writeln!(out, "      {name:<30} {value}{}", date(name, value))?;
     }
     if let Some(remedy) = &step.remedy {
-        writeln!(out, "      {:<26} {remedy}", "to pass")?;
+        writeln!(out, "      {:<30} {remedy}", "to pass")?;
     }
     Ok(())
+}
+
+/// The date behind a time claim, for whom seconds since 1970 say nothing.
+fn date(name: &str, value: &str) -> String {
+    let is_time = ["iat", "nbf", "exp"].iter().any(|claim| name.split(' ').next() == Some(claim));
+    match value.parse() {
+        Ok(seconds) if is_time => {
+            let at = std::time::SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
+            at.map_or_else(String::new, |at| format!(" ({})", entitlements::format_time(at)))
+        }
+        _ => String::new(),
+    }
 }
 
 fn print_verdict(

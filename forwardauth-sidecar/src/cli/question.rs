@@ -205,8 +205,8 @@ impl Question {
         self.at
     }
 
-    /// The members of the one JSON object that `check --json` prints.
-    pub(super) fn facts(&self, story: &Explanation) -> Map<String, Json> {
+    /// The members of the one JSON object that `check --json` prints, in the order for people.
+    pub(super) fn facts(&self, story: &Explanation) -> Vec<(&'static str, Json)> {
         let denial = story.decision.denial();
         let identity = match &story.decision {
             Decision::Allow(allowed) => allowed.identity.as_ref(),
@@ -223,32 +223,31 @@ impl Question {
             _ if self.keys_from_file => "offline",
             _ => "fresh",
         };
-        let facts = json!({
-            "decision": verdict(&story.decision),
-            "reason": denial.map(|d| d.reason.code()),
-            "detail": denial.map(|d| d.detail.as_str()),
-            "remedy": denial.map(|d| d.reason.remedy()),
-            "subject": identity.map(Identity::subject),
-            "kind": identity.map(|i| i.kind().as_str()),
-            "organization": identity.and_then(Identity::organization),
-            "tenant": set.map(|s| s.tenant().as_str()),
-            "tier": set.and_then(EntitlementSet::tier),
-            "state": set.map(|s| s.state().as_str()),
-            "features": set.map_or_else(|| json!({}), features),
-            "scopes": identity.map_or_else(Vec::new, |i| i.scopes().collect()),
-            "roles": identity.map_or_else(Vec::new, |i| i.roles().collect()),
-            "issuer": identity.map(Identity::issuer),
-            "client_id": identity.map(Identity::client_id),
-            "expires_at": time(identity.map(Identity::expires_at)),
-            "valid_until": time(set.and_then(EntitlementSet::valid_until)),
-            "unlocked_by": denial.and_then(|d| d.not_entitled.as_ref()).map(|n| &n.unlocked_by),
-            "source": source,
-            "at": time(self.at),
-        });
-        match facts {
-            Json::Object(facts) => facts,
-            _ => Map::new(),
-        }
+        vec![
+            ("decision", verdict(&story.decision).into()),
+            ("reason", denial.map(|d| d.reason.code()).into()),
+            ("detail", denial.map(|d| d.detail.as_str()).into()),
+            ("remedy", denial.map(|d| d.reason.remedy()).into()),
+            ("subject", identity.map(Identity::subject).into()),
+            ("kind", identity.map(|i| i.kind().as_str()).into()),
+            ("client_id", identity.map(Identity::client_id).into()),
+            ("issuer", identity.map(Identity::issuer).into()),
+            ("organization", identity.and_then(Identity::organization).into()),
+            ("tenant", set.map(|s| s.tenant().as_str()).into()),
+            ("tier", set.and_then(EntitlementSet::tier).into()),
+            ("state", set.map(|s| s.state().as_str()).into()),
+            ("features", set.map_or_else(|| json!({}), features)),
+            ("scopes", identity.map_or_else(Vec::new, |i| i.scopes().collect()).into()),
+            ("roles", identity.map_or_else(Vec::new, |i| i.roles().collect()).into()),
+            (
+                "unlocked_by",
+                denial.and_then(|d| d.not_entitled.as_ref()).map(|n| n.unlocked_by.clone()).into(),
+            ),
+            ("expires_at", time(identity.map(Identity::expires_at)).into()),
+            ("valid_until", time(set.and_then(EntitlementSet::valid_until)).into()),
+            ("source", source.into()),
+            ("at", time(self.at).into()),
+        ]
     }
 }
 
