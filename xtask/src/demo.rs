@@ -60,7 +60,7 @@ pub(crate) fn run(until: Until) -> Result<(), Failure> {
     place::remove_folder(&folder)?;
     place::make_folder(&folder)?;
     let _servers = bring_up(&traefik, &folder).and_then(|mut servers| {
-        measure(&folder)?;
+        measure(&folder, until)?;
         if until == Until::Interrupted {
             say("\nCtrl-C ends the demo.");
             stay(&mut servers)?;
@@ -136,10 +136,11 @@ fn seed(configuration: &str) -> Result<(), Failure> {
 }
 
 /// Lets the demo's own client fetch tokens, send traces and measure the matrix through Traefik.
-fn measure(folder: &Path) -> Result<(), Failure> {
+fn measure(folder: &Path, until: Until) -> Result<(), Failure> {
     process::run(
         Command::new(place::built("demo"))
             .arg("measure")
+            .args((until == Until::Interrupted).then_some("--suggest"))
             .args(["--gateway", &format!("http://{TRAEFIK}")])
             .args(["--ready", &format!("http://{ADMIN}/readyz")])
             .args(["--issuer", &format!("http://{IDENTITY_PROVIDER}/oidc")])

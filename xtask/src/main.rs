@@ -30,6 +30,7 @@ usage: cargo xtask COMMAND
                   isolation between tenants is as it should be
   test            fetches what the tests need, then formats, lints and runs every test,
                   the end-to-end tests with real components included
+  e2e [FILTER]    only the end-to-end tests, or those whose names contain FILTER
   components      only fetches what demo and test need, so that they can run without a network
   bench [ARGS]    the benchmarks, as paired ratios
   help            this text
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         ["demo"] => demo::run(demo::Until::Interrupted),
         ["demo", "--check"] => demo::run(demo::Until::Measured),
         ["test"] => test::run(),
+        ["e2e", filters @ ..] => test::end_to_end(filters),
         ["components"] => components::all().map(drop),
         ["bench", rest @ ..] => bench::run(rest),
         ["help" | "--help" | "-h"] => {

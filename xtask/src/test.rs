@@ -1,5 +1,6 @@
 //! Everything that CI checks, in the order in which a mistake is cheapest to find.
 
+use std::path::Path;
 use std::process::Command;
 
 use crate::components::{self, Components};
@@ -53,21 +54,7 @@ pub(crate) fn run() -> Result<(), Failure> {
         )
     });
     report.step("end-to-end tests", |count| {
-        process::run(cargo().args(["build", "--locked", "--quiet"]).args([
-            "--package",
-            "tiergate",
-            "--package",
-            "trace-server",
-        ]))?;
-        process::run_watched(
-            cargo()
-                .args(["test", "--locked", "--package", "tiergate", "--test", "e2e", "--"])
-                .args(["--ignored", "--test-threads=2"])
-                .env("TIERGATE_E2E_TRAEFIK", &traefik)
-                .env("TIERGATE_E2E_OIDC", &oidc)
-                .env("TIERGATE_E2E_TRACE_SERVER", place::built("trace-server")),
-            |line| count.line(line),
-        )
+        run_end_to_end(&traefik, &oidc, &[], |line| count.line(line))
     });
     report.step("the demo, measured", |_| crate::demo::run(crate::demo::Until::Measured));
     report.step("documentation of the crates", |_| {
@@ -87,6 +74,40 @@ pub(crate) fn run() -> Result<(), Failure> {
         )
     });
     report.close()
+}
+
+/// Runs the end-to-end tests alone, or those whose names contain one of the filters.
+///
+/// # Errors
+///
+/// If a component cannot be had, or a test fails.
+pub(crate) fn end_to_end(filters: &[&str]) -> Result<(), Failure> {
+    let Components { traefik, oidc, .. } = components::all()?;
+    run_end_to_end(&traefik, &oidc, filters, |_| ())
+}
+
+fn run_end_to_end(
+    traefik: &Path,
+    oidc: &Path,
+    filters: &[&str],
+    see: impl FnMut(&str),
+) -> Result<(), Failure> {
+    process::run(cargo().args(["build", "--locked", "--quiet"]).args([
+        "--package",
+        "tiergate",
+        "--package",
+        "trace-server",
+    ]))?;
+    process::run_watched(
+        cargo()
+            .args(["test", "--locked", "--package", "tiergate", "--test", "e2e", "--"])
+            .args(["--ignored", "--test-threads=2"])
+            .args(filters)
+            .env("TIERGATE_E2E_TRAEFIK", traefik)
+            .env("TIERGATE_E2E_OIDC", oidc)
+            .env("TIERGATE_E2E_TRACE_SERVER", place::built("trace-server")),
+        see,
+    )
 }
 
 fn cargo() -> Command {

@@ -4,7 +4,8 @@
 use crate::harness::{Answer, Seen, Stack, Upstream, exchange};
 
 /// Everything that must not be a 200, with the statuses that it may be: 400 where it is refused as
-/// ambiguous (by Traefik or by the sidecar), 403 where it is decided as the path that it means.
+/// ambiguous (by Traefik or by the sidecar), 403 where it is decided as the path that it means, 404
+/// where no router of Traefik's takes it.
 const REFUSED: [(&str, &[u16]); 37] = [
     ("/admin", &[403]),
     ("/public/../admin", &[403]),
@@ -27,20 +28,20 @@ const REFUSED: [(&str, &[u16]); 37] = [
     ("/public%5c..%5cadmin", &[400]),
     ("/admin#/public", &[400]),
     ("/public#/../admin", &[400]),
-    ("/public%23/../admin", &[400]),
+    ("/public%23/../admin", &[403]),
     ("/admin?/public", &[403]),
-    ("/admin.", &[403]),
+    ("/admin.", &[400]),
     ("/admin%20", &[400, 403]),
     ("/admin/", &[403]),
     ("/public/", &[403]),
-    ("/public%3f/../admin", &[400]),
-    ("/public%3b/../admin", &[400]),
+    ("/public%3f/../admin", &[403]),
+    ("/public%3b/../admin", &[403]),
     ("/%ff", &[400, 403]),
     ("/%c0%af", &[400, 403]),
     ("/public/%c0%ae%c0%ae/admin", &[400, 403]),
     ("/\u{ff0f}admin", &[400, 403]),
     ("/public\u{2028}", &[400, 403]),
-    ("*", &[400, 403]),
+    ("*", &[404]),
     ("http://app.test/admin", &[403]),
     ("http://evil.test/public/../admin", &[403]),
 ];

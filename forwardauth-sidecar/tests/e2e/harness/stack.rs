@@ -41,7 +41,8 @@ pub(crate) struct Stack {
     pub(crate) traefik: Traefik,
     pub(crate) sidecar: Option<Process>,
     pub(crate) oidc: Oidc,
-    pub(crate) echo: Option<Echo>,
+    echo: Option<Echo>,
+    hits_at_start: usize,
     _trace_server: Option<Process>,
     configuration: PathBuf,
     gateway: u16,
@@ -114,6 +115,8 @@ impl Stack {
             traefik,
             sidecar: Some(sidecar),
             oidc,
+            // The wait for Traefik's routers has asked the upstream, too.
+            hits_at_start: echo.as_ref().map_or(0, Echo::hits),
             echo,
             _trace_server: trace_server,
             configuration,
@@ -175,9 +178,10 @@ impl Stack {
         (said, output.status.code().unwrap_or(-1))
     }
 
-    /// How many requests have reached the upstream that echoes.
+    /// How many requests have reached the upstream that echoes since everything was up.
     pub(crate) fn echo_hits(&self) -> usize {
-        self.echo.as_ref().expect("this installation has an upstream that echoes").hits()
+        let echo = self.echo.as_ref().expect("this installation has an upstream that echoes");
+        echo.hits() - self.hits_at_start
     }
 
     /// Whether the sidecar, asked as Traefik asks it, speaks HTTP/2.
