@@ -1,4 +1,5 @@
-//! From a tenant's licenses to its features, levels and limits: one pure resolution.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
 
 mod catalog;
 mod model;

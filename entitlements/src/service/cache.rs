@@ -84,6 +84,14 @@ impl Known {
         self.rows.get(id).map(|set| set.revision())
     }
 
+    /// Forgets rows that may be from before a change, unless newer ones are there already.
+    pub(super) fn forget_up_to(&self, id: &TenantId, revision: u64) {
+        self.rows.entry_by_ref(id).and_compute_with(|current| {
+            let newer = current.is_some_and(|it| it.into_value().revision() > revision);
+            if newer { Op::Nop } else { Op::Remove }
+        });
+    }
+
     pub(super) fn forget(&self, id: &TenantId) {
         self.rows.invalidate(id);
     }

@@ -21,7 +21,7 @@ pub use builder::EntitlementServiceBuilder;
 pub use error::CheckError;
 
 use crate::catalog::{Catalog, Need};
-use crate::model::{TenantId, TenantRecord, TenantRef};
+use crate::model::{TenantId, TenantRef};
 use crate::resolve::{EntitlementSet, Freshness, NotEntitled, resolve};
 use crate::store::{Organization, Store, StoreError};
 use cache::{Known, OrganizationRef, Replace};
@@ -53,7 +53,7 @@ struct Shared {
     clock: Box<dyn Fn() -> SystemTime + Send + Sync>,
     max_stale: Duration,
     known: Known,
-    rows: Flights<TenantId, Result<Option<TenantRecord>, StoreError>>,
+    rows: Flights<TenantId, Result<Option<EntitlementSet>, StoreError>>,
     mappings: Flights<Organization, Result<Option<TenantId>, StoreError>>,
     store: RwLock<Option<Arc<dyn Store>>>,
     watched: bool,
@@ -201,7 +201,7 @@ impl EntitlementService {
 
     /// Brings rows that were just changed into the cache, where no task does it.
     #[cfg(feature = "testing")]
-    pub(crate) fn take(&self, record: TenantRecord) {
+    pub(crate) fn take(&self, record: crate::model::TenantRecord) {
         let shared = &self.handle.shared;
         shared.known.heard_of_a_change();
         shared.known.store(record, &shared.catalog, (shared.clock)(), Replace::Newer);
@@ -269,23 +269,37 @@ impl Shared {
         if self.known.is_unknown_tenant(&id, now) {
             return Err(unknown());
         }
+        let answer = self.rows.join(id.clone(), self.load(&id, now)).await?;
+        let set = answer.ok_or_else(unknown)?;
+        // Whoever joined a flight may have another now than the one who started it.
+        if set.holds_at(now) { Ok(set) } else { Ok(resolve(&self.catalog, set.record(), now)) }
+    }
+
+    /// Reads a tenant's rows and keeps what was found, unless a change was heard of meanwhile:
+    /// then what was read may be from before it, and the task that heard of it did not see it here.
+    async fn load(
+        &self,
+        id: &TenantId,
+        now: SystemTime,
+    ) -> Result<Option<EntitlementSet>, StoreError> {
+        // INVARIANT: the epoch is read before the rows, and looked at again after they are kept.
         let epoch = self.known.epoch();
-        let answer = self
-            .rows
-            .join(id.clone(), async {
-                let store = self.store()?;
-                in_time(store.load(&id)).await
-            })
-            .await?;
-        let Some(record) = answer else {
-            self.known.note_unknown_tenant(id.clone(), now);
-            if self.known.epoch() != epoch {
-                self.known.forget_unknown_tenant(&id);
+        let store = self.store()?;
+        let answer = in_time(store.load(id)).await?;
+        let unchanged = || self.known.epoch() == epoch;
+        if let Some(record) = answer {
+            let set = self.known.store(record, &self.catalog, now, Replace::Newer);
+            if !unchanged() {
+                self.known.forget_up_to(id, set.revision());
             }
-            return Err(unknown());
-        };
-        // Rows need no look at the epoch: their revision tells the newer ones.
-        Ok(self.known.store(record, &self.catalog, now, Replace::Newer))
+            Ok(Some(set))
+        } else {
+            self.known.note_unknown_tenant(id.clone(), now);
+            if !unchanged() {
+                self.known.forget_unknown_tenant(id);
+            }
+            Ok(None)
+        }
     }
 
     async fn mapped(
@@ -301,26 +315,29 @@ impl Shared {
         if self.known.is_unknown_organization(&organization, now) {
             return Ok(None);
         }
-        let epoch = self.known.epoch();
         let key = organization.owned();
-        let answer = self
-            .mappings
-            .join(key.clone(), async {
-                let store = self.store()?;
-                in_time(store.tenant_of(organization.issuer, organization.id)).await
-            })
-            .await?;
-        // What was asked before a change may be wrong after it: it is used once, and not kept.
+        Ok(self.mappings.join(key.clone(), self.look_up(&key, now)).await?)
+    }
+
+    /// Reads whom an organization names; kept under the same condition as rows are.
+    async fn look_up(
+        &self,
+        organization: &Organization,
+        now: SystemTime,
+    ) -> Result<Option<TenantId>, StoreError> {
+        let epoch = self.known.epoch();
+        let store = self.store()?;
+        let answer = in_time(store.tenant_of(&organization.issuer, &organization.id)).await?;
         let unchanged = || self.known.epoch() == epoch;
         if let Some(id) = &answer {
-            self.known.map(key.clone(), id.clone());
+            self.known.map(organization.clone(), id.clone());
             if !unchanged() {
-                self.known.unmap(&key);
+                self.known.unmap(organization);
             }
         } else {
-            self.known.note_unknown_organization(key.clone(), now);
+            self.known.note_unknown_organization(organization.clone(), now);
             if !unchanged() {
-                self.known.forget_unknown_organization(&key);
+                self.known.forget_unknown_organization(organization);
             }
         }
         Ok(answer)

@@ -425,3 +425,19 @@ fn done(
 ) -> Done {
     Done { tenant: tenant.clone(), object, before, after }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::store::conformance;
+
+    #[tokio::test]
+    async fn it_does_what_every_store_does() {
+        for (name, check) in conformance::ALL {
+            println!("{name}");
+            check(Arc::new(Memory::default())).await;
+        }
+    }
+}

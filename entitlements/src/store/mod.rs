@@ -18,7 +18,15 @@
 //!    [`StoreError`] at once and never appear in a signature.
 //! 3. Add the scheme to [`open`] and one line to the tests that run [`conformance`].
 
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "testing")),
+    expect(dead_code, reason = "without a back end nobody calls it")
+)]
 pub(crate) mod audit;
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "testing")),
+    expect(dead_code, reason = "without a back end nobody calls it")
+)]
 mod change;
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;

@@ -13,6 +13,8 @@
 //! # }).unwrap();
 //! ```
 
+mod faulty;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -21,6 +23,8 @@ use crate::model::{License, LicenseKind, LicenseSource, TenantId};
 use crate::service::EntitlementService;
 use crate::store::memory::Memory;
 use crate::store::{Actor, Change, Organization, Receipt, Store, StoreError};
+
+pub use faulty::Faulty;
 
 /// The plans file that ships with the project.
 pub const PLANS: &str = include_str!("../../../plans.toml");
@@ -169,6 +173,11 @@ impl InMemory {
             panic!("the test's store refuses {}: {error}", change.action());
         }
     }
+}
+
+/// An empty store in memory, to be followed by a service as a database would be.
+pub fn store() -> Arc<dyn Store> {
+    Arc::new(Memory::default())
 }
 
 /// A base license of a tier, from the beginning of time without an end.

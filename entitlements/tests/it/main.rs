@@ -2,8 +2,10 @@
 
 mod catalog;
 mod oracle;
+mod outage;
 mod resolve;
 mod service;
+mod sqlite;
 
 /// The catalog that ships with the project.
 fn catalog() -> entitlements::Catalog {

@@ -257,7 +257,7 @@ proptest! {
     ) {
         let catalog = catalog();
         let before = resolve(&catalog, &tenant, at(now));
-        let mut richer = tenant.clone();
+        let mut richer = tenant;
         richer.licenses.push(License { id: "lic_more".to_owned(), ..more });
         let after = resolve(&catalog, &richer, at(now));
         prop_assert!(before.usable().is_err() || after.usable().is_ok());

@@ -174,7 +174,7 @@ fn overlapping_licenses_give_the_most_of_each() {
     assert_eq!(set.tier(), Some("high"));
     assert_eq!(value(&set, "retention_days"), "90");
     // The lower offer takes nothing away, and the order of rows changes nothing.
-    let mut turned = record.clone();
+    let mut turned = record;
     turned.licenses.reverse();
     assert_eq!(at(&turned, time(NOW)).explain(), set.explain());
     // When the higher one ends, the lower one is left.

@@ -90,3 +90,56 @@ async fn changes_by_another_process_arrive_within_a_second() {
     soon("the organization that is gone", async || service.entitlements(token).await.is_err())
         .await;
 }
+
+/// A backup that is put in the place of the file: an open file goes on living, its rows do not.
+#[tokio::test]
+async fn a_file_that_is_replaced_is_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let url = |name: &str| format!("sqlite:{}", path(name).display());
+    let fill = async |name: &str, tiers: &[&str]| {
+        let store = store::open(&url(name), Mode::ReadWrite).await.unwrap();
+        let by = Actor::person("test");
+        let organizations = vec![organization("org_1")];
+        let add = Change::AddTenant { id: acme(), name: "Acme".to_owned(), organizations };
+        store.apply(&add, &by, now()).await.unwrap();
+        for (number, tier) in tiers.iter().enumerate() {
+            let license = license(&format!("lic_{number}"), tier);
+            let change = Change::GrantLicense { tenant: acme(), license };
+            store.apply(&change, &by, now()).await.unwrap();
+        }
+    };
+    fill("tiergate.db", &["low", "mid", "high"]).await;
+    fill("backup.db", &["low"]).await;
+    let service = EntitlementService::connect(&url("tiergate.db"), catalog()).await.unwrap();
+    let id = acme();
+    let tier = async || {
+        let set = service.entitlements(TenantRef::Id(&id)).await.ok()?;
+        set.tier().map(str::to_owned)
+    };
+    assert_eq!(tier().await.as_deref(), Some("high"));
+    for suffix in ["-wal", "-shm"] {
+        let _missing_is_fine = std::fs::remove_file(path(&format!("tiergate.db{suffix}")));
+    }
+    std::fs::rename(path("backup.db"), path("tiergate.db")).unwrap();
+    // Its revisions are lower: the copy that is there now counts, not the greater number.
+    soon("the backup's license", async || tier().await.as_deref() == Some("low")).await;
+}
+
+#[tokio::test]
+async fn reading_only_changes_nothing_and_sees_everything() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("tiergate.db").display());
+    let reader = || EntitlementService::builder(&url, catalog()).read_only(true);
+    assert!(reader().connect().await.is_err(), "there is nothing to read");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+
+    let admin = store::open(&url, Mode::ReadWrite).await.unwrap();
+    let service = reader().connect().await.unwrap();
+    assert!(admin.current_catalog().await.unwrap().is_none(), "nothing was published");
+    let organizations = vec![organization("org_1")];
+    let add = Change::AddTenant { id: acme(), name: "Acme".to_owned(), organizations };
+    admin.apply(&add, &Actor::person("test"), now()).await.unwrap();
+    let token = TenantRef::Organization { issuer: ISSUER, organization: "org_1" };
+    soon("the tenant", async || service.entitlements(token).await.is_ok()).await;
+}

@@ -1,0 +1,136 @@
+//! A store that fails on demand.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use crate::catalog::Catalog;
+use crate::model::{License, TenantId, TenantRecord};
+use crate::store::{
+    Actor, Answer, AuditEntry, Change, Feed, Organization, Receipt, Store, StoreError,
+    TenantSummary,
+};
+
+/// Stands before another store; answers as that one does, later, or not at all.
+pub struct Faulty {
+    inner: Arc<dyn Store>,
+    down: AtomicBool,
+    delay_ms: AtomicU64,
+    loads: AtomicU32,
+}
+
+impl Faulty {
+    /// A store that works until it is told otherwise.
+    pub fn new(inner: Arc<dyn Store>) -> Arc<Self> {
+        Arc::new(Self {
+            inner,
+            down: AtomicBool::new(false),
+            delay_ms: AtomicU64::new(0),
+            loads: AtomicU32::new(0),
+        })
+    }
+
+    /// Starts or ends an outage.
+    pub fn set_down(&self, down: bool) {
+        self.down.store(down, Ordering::SeqCst);
+    }
+
+    /// Lets every answer take that long; the rows are those of the moment of the question.
+    pub fn set_delay(&self, delay: Duration) {
+        self.delay_ms.store(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
+    }
+
+    /// How often a tenant's rows were read.
+    pub fn loads(&self) -> u32 {
+        self.loads.load(Ordering::SeqCst)
+    }
+
+    fn through<'a, T: Send + 'a>(&'a self, answer: Answer<'a, T>) -> Answer<'a, T> {
+        Box::pin(async move {
+            self.up()?;
+            let answer = answer.await;
+            let delay = self.delay_ms.load(Ordering::SeqCst);
+            if delay > 0 {
+                tokio::time::sleep(Duration::from_millis(delay)).await;
+            }
+            self.up()?;
+            answer
+        })
+    }
+
+    fn up(&self) -> Result<(), StoreError> {
+        if self.down.load(Ordering::SeqCst) {
+            return Err(StoreError::Unavailable("it is down for this test".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+impl Store for Faulty {
+    fn load<'a>(&'a self, tenant: &'a TenantId) -> Answer<'a, Option<TenantRecord>> {
+        self.loads.fetch_add(1, Ordering::SeqCst);
+        self.through(self.inner.load(tenant))
+    }
+
+    fn tenant_of<'a>(
+        &'a self,
+        issuer: &'a str,
+        organization: &'a str,
+    ) -> Answer<'a, Option<TenantId>> {
+        self.through(self.inner.tenant_of(issuer, organization))
+    }
+
+    fn tenant_count(&self) -> Answer<'_, u64> {
+        self.through(self.inner.tenant_count())
+    }
+
+    fn tenants(&self) -> Answer<'_, Vec<TenantSummary>> {
+        self.through(self.inner.tenants())
+    }
+
+    fn organizations<'a>(&'a self, tenant: &'a TenantId) -> Answer<'a, Vec<Organization>> {
+        self.through(self.inner.organizations(tenant))
+    }
+
+    fn license<'a>(&'a self, id: &'a str) -> Answer<'a, Option<(TenantId, License)>> {
+        self.through(self.inner.license(id))
+    }
+
+    fn revisions(&self) -> Answer<'_, Vec<(TenantId, u64)>> {
+        self.through(self.inner.revisions())
+    }
+
+    fn position(&self) -> Answer<'_, u64> {
+        self.through(self.inner.position())
+    }
+
+    fn news(&self, after: u64) -> Answer<'_, Feed> {
+        self.through(self.inner.news(after))
+    }
+
+    fn publish<'a>(
+        &'a self,
+        catalog: &'a Catalog,
+        by: &'a Actor,
+        at: SystemTime,
+    ) -> Answer<'a, ()> {
+        self.through(self.inner.publish(catalog, by, at))
+    }
+
+    fn current_catalog(&self) -> Answer<'_, Option<Catalog>> {
+        self.through(self.inner.current_catalog())
+    }
+
+    fn apply<'a>(
+        &'a self,
+        change: &'a Change,
+        by: &'a Actor,
+        at: SystemTime,
+    ) -> Answer<'a, Receipt> {
+        self.through(self.inner.apply(change, by, at))
+    }
+
+    fn audit(&self, after: u64, limit: u32) -> Answer<'_, Vec<AuditEntry>> {
+        self.through(self.inner.audit(after, limit))
+    }
+}
