@@ -230,7 +230,9 @@ async fn a_refusal_tells_the_caller_nothing_but_the_decision_id() {
             }
             assert_eq!(answer.all("X-Decision-Id").len(), 1, "{answer:?}");
             assert_ne!(answer.all("X-Decision-Id"), ["evil"]);
-            assert_eq!(answer.all("WWW-Authenticate").len(), usize::from(status == 401));
+            // RFC 6750 section 3.1: a challenge where another token would help.
+            let challenged = status == 401 || reason == "insufficient_scope";
+            assert_eq!(answer.all("WWW-Authenticate").len(), usize::from(challenged), "{answer:?}");
             if !reason.is_empty() {
                 assert_eq!(answer.json()["reason"], reason);
             }
