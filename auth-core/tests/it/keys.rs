@@ -1,16 +1,17 @@
 //! When keys are fetched, how long they are good for, and what a token is told meanwhile.
 
 use std::{
-    pin::pin,
+    pin::{Pin, pin},
     task::{Context, Waker},
     time::Duration,
 };
 
 use auth_core::{
     Algorithm, Fault, Identity, Verifier, VerifyError,
-    keys::{KeyOptions, StaticKeys},
+    keys::{FetchError, KeyOptions, KeySource, StaticKeys},
     testing::{KeyFault, TestClock, TestIssuer},
 };
+use bytes::Bytes;
 
 use crate::support::{API, ISSUER, NOW, World, block_on, code, policy};
 
@@ -420,5 +421,27 @@ fn static_keys() {
     for document in ["", "{}", r#"{"keys":[]}"#, r#"{"keys":[{"kty":"oct","k":"AAAA","kid":"x"}]}"#]
     {
         drop(StaticKeys::from_json(document).expect_err("no usable key"));
+    }
+}
+
+#[test]
+fn a_token_that_expires_while_it_waits_for_keys() {
+    struct Slow(TestIssuer, TestClock);
+    impl KeySource for Slow {
+        fn fetch(&self) -> Pin<Box<dyn Future<Output = Result<Bytes, FetchError>> + Send + '_>> {
+            self.1.advance(Duration::from_secs(30));
+            Box::pin(async { Ok(self.0.jwks().into()) })
+        }
+    }
+    let world = cold();
+    for (lifetime, expected) in [(31, "ok"), (30, "token_expired"), (20, "token_expired")] {
+        let source = Slow(world.issuer.clone(), world.clock.clone());
+        let verifier =
+            Verifier::builder().issuer(policy(), source).clock(world.clock.clone()).build();
+        let verifier = verifier.expect("sound");
+        // It lives for this long with the leeway of 15 s, and waits for 30 s.
+        let token = world.issuer.token(API).lifetime(lifetime - 15).sign();
+        assert_eq!(code(&block_on(verifier.verify(&token))), expected, "{lifetime} s");
+        assert_eq!(verifier.cache_status().entries, usize::from(expected == "ok"));
     }
 }
