@@ -17,8 +17,8 @@ use entitlements::{
 };
 use serde_json::{Map, Value as Json, json};
 
-use super::{CliError, Outcome};
-use crate::config::{Config, Environment};
+use super::{CliError, Outcome, command::ConfigFile};
+use crate::config::Config;
 
 /// Whom the question is about, and what is asked.
 #[derive(Debug, clap::Args)]
@@ -30,9 +30,8 @@ pub(super) struct QuestionArgs {
     /// Reads the token from this file.
     #[arg(long, value_name = "FILE", conflicts_with = "token")]
     token_file: Option<PathBuf>,
-    /// The configuration of the gateway.
-    #[arg(long, value_name = "FILE", default_value = "tiergate.toml")]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigFile,
     /// Asks for a feature: `name`, or `name=level` for at least that level. May stand several times.
     #[arg(long = "feature", value_name = "FEATURE[=LEVEL]")]
     features: Vec<String>,
@@ -85,8 +84,7 @@ impl QuestionArgs {
     }
 
     pub(super) fn read_config(&self) -> Result<Config, CliError> {
-        Config::load(&self.config, &Environment::of_process())
-            .map_err(|error| CliError::usage(error.to_string()))
+        super::config::load(&self.config)
     }
 
     /// Reads what the question needs and opens the store.

@@ -1,7 +1,7 @@
 //! What the commands about tenants and licenses share: which store, and how to print.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -17,8 +17,8 @@ use crate::config::{Config, Environment};
 /// Which store, who asks, and in what form the answer is given.
 #[derive(Args, Clone, Debug)]
 pub(super) struct StoreArgs {
-    /// The configuration, for its store and its plans.
-    #[arg(long, value_name = "FILE", global = true)]
+    /// The configuration, for its store and its plans; `tiergate.toml` where no store is named.
+    #[arg(long, value_name = "FILE", global = true, env = "TIERGATE_CONFIG")]
     config: Option<PathBuf>,
     /// The store, as in `sqlite:tiergate.db`; wins over the configuration's.
     #[arg(long, value_name = "URL", global = true)]
@@ -45,7 +45,12 @@ pub(super) struct Desk {
 impl StoreArgs {
     /// Opens the store; one that is only read is not created.
     pub(super) async fn open(&self, mode: Mode) -> Result<Desk, CliError> {
-        let config = match &self.config {
+        let beside = Path::new("tiergate.toml");
+        let path = match (&self.config, &self.store) {
+            (None, None) if beside.exists() => Some(beside),
+            (path, _) => path.as_deref(),
+        };
+        let config = match path {
             Some(path) => Some(
                 Config::load(path, &Environment::of_process())
                     .map_err(|error| CliError::usage(error.to_string()))?,
@@ -57,7 +62,8 @@ impl StoreArgs {
             (None, Some(config)) => config.store.url(),
             (None, None) => {
                 return Err(CliError::usage(
-                    "no store is named; give `--config FILE` or `--store URL`",
+                    "no store is named, and there is no `tiergate.toml` here; give `--config FILE` \
+                     or `--store URL`",
                 ));
             }
         };
