@@ -30,7 +30,6 @@ pub(crate) fn run() -> Result<(), Failure> {
         for (package, features) in [
             ("entitlements", ""),
             ("entitlements", "testing"),
-            ("entitlements", "postgres"),
             ("auth-core", ""),
             ("auth-core", "gate"),
             ("auth-core", "http-keys"),
