@@ -67,7 +67,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     report.step("dependencies: bans, licenses, sources", |_| {
         process::run(
             Command::new(&cargo_deny)
-                .args(["--all-features", "--locked", "check", "-D", "warnings"])
+                .args(["--all-features", "--locked", "check"])
                 .args(["bans", "licenses", "sources"])
                 .current_dir(place::repository()),
         )
