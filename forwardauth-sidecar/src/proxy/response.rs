@@ -35,7 +35,7 @@ pub fn allow(
     identity: &IdentityHeaders,
     id: DecisionId,
     access: Access,
-) -> Result<Response<Full<Bytes>>, Denial> {
+) -> Result<Response<Full<Bytes>>, Box<Denial>> {
     let mut response = Response::new(Full::default());
     let headers = response.headers_mut();
     headers.reserve(IDENTITY_HEADERS.len() + 1);
@@ -47,7 +47,7 @@ pub fn allow(
         Ok(response)
     } else {
         let detail = "an identity header was missing, repeated, or empty on a tenant route";
-        Err(Denial::new(reason::INCOMPLETE_ANSWER, detail))
+        Err(Box::new(Denial::new(reason::INCOMPLETE_ANSWER, detail)))
     }
 }
 

@@ -1,0 +1,12 @@
+//! The gateway over real sockets, with a real issuer and entitlements in memory.
+
+mod admin;
+mod credentials;
+mod denials;
+mod forwarded;
+mod harness;
+mod life;
+mod limits;
+mod paths;
+mod secrets;
+mod tls;
