@@ -72,12 +72,15 @@ impl StoreArgs {
             None => config.as_ref().map(|config| config.catalog.clone()),
         };
         let store = store::open(url, mode).await.map_err(|error| failed(&error))?;
-        let catalog = match catalog {
-            Some(catalog) => Some(catalog),
-            None => store.current_catalog().await.map_err(|error| failed(&error))?,
-        };
         let name = self.by.clone().filter(|name| !name.trim().is_empty());
         let actor = Actor::person(name.unwrap_or_else(|| "cli".to_owned()));
+        let stored = store.current_catalog().await.map_err(|error| failed(&error))?;
+        // A new store learns the plans from its first change, not only when it is served: later
+        // commands need only name the store.
+        if let (Some(catalog), None, Mode::ReadWrite) = (&catalog, &stored, mode) {
+            store.publish(catalog, &actor, now()).await.map_err(|error| failed(&error))?;
+        }
+        let catalog = catalog.or(stored);
         Ok(Desk { store, catalog, actor, json: self.json })
     }
 }
@@ -179,14 +182,22 @@ pub(super) fn table(out: &mut dyn Write, rows: &[Vec<String>]) -> std::io::Resul
 /// Up to three names that look like `wanted`, in backticks.
 fn near<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
     let start = |text: &str| text.chars().take(3).collect::<String>().to_lowercase();
-    let wanted_start = start(wanted);
-    names
-        .filter(|name| {
-            start(name) == wanted_start || name.contains(wanted) || wanted.contains(name)
-        })
-        .take(3)
-        .map(|name| format!("`{name}`"))
-        .collect()
+    let alike = |name: &str| {
+        start(name) == start(wanted)
+            || (wanted.len() > 2 && (name.contains(wanted) || one_slip(name, wanted)))
+    };
+    names.filter(|name| alike(name)).take(3).map(|name| format!("`{name}`")).collect()
+}
+
+/// True if one letter is wrong, missing, too many, or two neighbours are swapped.
+fn one_slip(one: &str, other: &str) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    let same = one.iter().zip(other).take_while(|(x, y)| x == y).count();
+    let (one, other) = (&one[same..], &other[same..]);
+    let same = one.iter().rev().zip(other.iter().rev()).take_while(|(x, y)| x == y).count();
+    let (one, other) = (&one[..one.len() - same], &other[..other.len() - same]);
+    let swapped = one.len() == 2 && other.iter().rev().eq(one);
+    swapped || (one.len() <= 1 && other.len() <= 1)
 }
 
 #[cfg(test)]
@@ -196,7 +207,10 @@ mod tests {
     #[test]
     fn near_names_are_found() {
         let names = ["acme", "acme-eu", "globex"];
-        assert_eq!(near("acne", names.into_iter()), Vec::<String>::new());
+        assert_eq!(near("umbrella", names.into_iter()), Vec::<String>::new());
+        for slip in ["acne", "cme", "accme", "amce", "ACME"] {
+            assert_eq!(near(slip, names.into_iter()).first().unwrap(), "`acme`", "{slip}");
+        }
         assert_eq!(near("acm", names.into_iter()), ["`acme`", "`acme-eu`"]);
         assert_eq!(near("globax", names.into_iter()), ["`globex`"]);
     }

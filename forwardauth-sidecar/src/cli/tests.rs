@@ -146,6 +146,17 @@ async fn mistakes_are_told_with_their_remedy() {
 }
 
 #[tokio::test]
+async fn a_new_store_learns_the_plans_from_its_first_change() {
+    let bench = Bench::new();
+    bench.run("tenant add acme").await.unwrap();
+    std::fs::remove_file(bench.plans()).unwrap();
+    let words = ["tiergate", "license", "grant", "acme", "--tier", "mid", "--store"];
+    let words = words.into_iter().map(OsString::from).chain([bench.url().into()]);
+    let Ok(Command::License(args)) = Command::try_parse_from(words) else { panic!("it parses") };
+    license::run(args, &mut Vec::new()).await.unwrap();
+}
+
+#[tokio::test]
 async fn one_organization_names_one_tenant() {
     let bench = Bench::new();
     bench.run("tenant add acme --issuer https://id.test --organization org_1").await.unwrap();
