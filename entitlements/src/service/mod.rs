@@ -345,7 +345,7 @@ impl Shared {
 
     fn store(&self) -> Result<Arc<dyn Store>, StoreError> {
         let store = self.store.read().unwrap_or_else(PoisonError::into_inner);
-        store.clone().ok_or_else(|| StoreError::Unavailable("it is not open yet".to_owned()))
+        store.clone().ok_or_else(|| StoreError::Unavailable("it is not open".to_owned()))
     }
 
     fn put_store(&self, store: Option<Arc<dyn Store>>) {

@@ -21,6 +21,7 @@ pub(super) enum Connector {
 }
 
 impl Connector {
+    /// Opens the store, and publishes the catalog in it unless it is read only.
     pub(super) async fn open(&self, shared: &Shared) -> Result<Arc<dyn Store>, StoreError> {
         let (store, mode) = match self {
             Self::Url(url, mode) => (store::open(url, *mode).await?, *mode),
@@ -32,17 +33,35 @@ impl Connector {
         }
         Ok(store)
     }
+
+    /// Opens a store that was there before. One that was removed is missing, not new: an empty
+    /// one in its place would make every tenant unknown.
+    async fn reopen(&self, shared: &Shared) -> Result<Arc<dyn Store>, StoreError> {
+        if let Self::Url(url, _) = self
+            && let Err(error @ StoreError::Missing { .. }) = store::open(url, Mode::ReadOnly).await
+        {
+            return Err(error);
+        }
+        self.open(shared).await
+    }
+}
+
+/// What the task knows between two turns.
+struct Course {
+    /// Where the feed stands; none: everything is to be looked at again.
+    position: Option<u64>,
+    /// How what is found then compares with what is at hand.
+    replace: Replace,
 }
 
 /// Follows the store until the service is dropped.
-pub(super) async fn follow(shared: Arc<Shared>, connector: Connector, mut from: Option<u64>) {
+pub(super) async fn follow(shared: Arc<Shared>, connector: Connector, from: Option<u64>) {
+    let mut course = Course { position: from, replace: Replace::Newer };
     let mut pause = FIRST_PAUSE;
     loop {
-        let error = match reach(&shared, &connector).await {
+        let error = match reach(&shared, &connector, &course).await {
             Ok(store) => {
-                // INVARIANT: this never returns without an error, and resets the pause by its
-                // success alone.
-                let (error, heard) = listen(&shared, store.as_ref(), from.take()).await;
+                let (error, heard) = listen(&shared, store.as_ref(), &mut course).await;
                 if heard {
                     pause = FIRST_PAUSE;
                 }
@@ -55,7 +74,10 @@ pub(super) async fn follow(shared: Arc<Shared>, connector: Connector, mut from: 
         } else {
             debug!(%error, "entitlements: the store still cannot be followed");
         }
+        course.position = None;
         if matches!(error, StoreError::Gone(_)) {
+            // The next one is another copy, whose revisions count anew.
+            course.replace = Replace::Always;
             shared.put_store(None);
         }
         tokio::time::sleep(pause).await;
@@ -71,51 +93,51 @@ pub(super) async fn first_look(shared: &Shared, store: &dyn Store) -> Result<u64
     Ok(position)
 }
 
-async fn reach(shared: &Shared, connector: &Connector) -> Result<Arc<dyn Store>, StoreError> {
+async fn reach(
+    shared: &Shared,
+    connector: &Connector,
+    course: &Course,
+) -> Result<Arc<dyn Store>, StoreError> {
     if let Ok(store) = shared.store() {
         return Ok(store);
     }
-    let store = connector.open(shared).await?;
+    let store = match course.replace {
+        Replace::Newer => connector.open(shared).await?,
+        Replace::Always => connector.reopen(shared).await?,
+    };
     shared.put_store(Some(Arc::clone(&store)));
     Ok(store)
 }
 
 /// Listens until something goes wrong; tells whether the store was heard at all.
-async fn listen(shared: &Shared, store: &dyn Store, from: Option<u64>) -> (StoreError, bool) {
+async fn listen(shared: &Shared, store: &dyn Store, course: &mut Course) -> (StoreError, bool) {
     let mut heard = false;
-    let mut position = from;
-    let error = loop {
-        if let Err(error) = turn(shared, store, &mut position).await {
-            break error;
+    loop {
+        match turn(shared, store, course).await {
+            Ok(()) => heard = true,
+            Err(error) => return (error, heard),
         }
-        heard = true;
-    };
-    (error, heard)
+    }
 }
 
 /// One turn: everything anew if it is not known where the feed stands, else the news.
-async fn turn(
-    shared: &Shared,
-    store: &dyn Store,
-    position: &mut Option<u64>,
-) -> Result<(), StoreError> {
+async fn turn(shared: &Shared, store: &dyn Store, course: &mut Course) -> Result<(), StoreError> {
     let asked = Instant::now();
-    let Some(after) = *position else {
+    let Some(after) = course.position else {
         // The place comes first: what changes during the sweep is told again by the feed.
         let start = store.position().await?;
-        let behind = start < shared.health.position.load(Ordering::Relaxed);
-        sweep(shared, store, if behind { Replace::Always } else { Replace::Newer }).await?;
+        sweep(shared, store, course.replace).await?;
         if !shared.health.up.load(Ordering::Relaxed) {
             info!(position = start, "entitlements: following the store");
         }
         shared.health.confirm(asked, start);
-        *position = Some(start);
+        *course = Course { position: Some(start), replace: Replace::Newer };
         return Ok(());
     };
     let feed = store.news(after).await?;
     if feed.restarted {
         warn!("entitlements: an older copy of the store was restored; reading everything again");
-        *position = None;
+        *course = Course { position: None, replace: Replace::Always };
         return Ok(());
     }
     if !feed.tenants.is_empty() {
@@ -124,10 +146,7 @@ async fn turn(
         refresh(shared, store, &concerned, Replace::Newer).await?;
     }
     shared.health.confirm(Instant::now(), feed.position);
-    *position = Some(feed.position);
-    if shared.health.sweep_is_due() {
-        *position = None;
-    }
+    course.position = if shared.health.sweep_is_due() { None } else { Some(feed.position) };
     Ok(())
 }
 

@@ -111,6 +111,14 @@ async fn a_file_that_is_replaced_is_read_again() {
     };
     fill("tiergate.db", &["low", "mid", "high"]).await;
     fill("backup.db", &["low"]).await;
+    // Its feed is longer, so that nothing but the file itself tells that it is another one.
+    let backup = store::open(&url("backup.db"), Mode::ReadWrite).await.unwrap();
+    for number in 0..20 {
+        let id = format!("other-{number}").parse().expect("it is a tenant id");
+        let add = Change::AddTenant { id, name: "x".to_owned(), organizations: Vec::new() };
+        backup.apply(&add, &Actor::person("test"), now()).await.unwrap();
+    }
+    drop(backup);
     let service = EntitlementService::connect(&url("tiergate.db"), catalog()).await.unwrap();
     let id = acme();
     let tier = async || {
@@ -142,4 +150,28 @@ async fn reading_only_changes_nothing_and_sees_everything() {
     admin.apply(&add, &Actor::person("test"), now()).await.unwrap();
     let token = TenantRef::Organization { issuer: ISSUER, organization: "org_1" };
     soon("the tenant", async || service.entitlements(token).await.is_ok()).await;
+}
+
+/// A file that was removed is missing, not new: what is known goes on, and nothing is created.
+#[tokio::test]
+async fn a_file_that_is_removed_is_not_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tiergate.db");
+    let url = format!("sqlite:{}", path.display());
+    let admin = store::open(&url, Mode::ReadWrite).await.unwrap();
+    let add = Change::AddTenant { id: acme(), name: "Acme".to_owned(), organizations: Vec::new() };
+    admin.apply(&add, &Actor::person("test"), now()).await.unwrap();
+    drop(admin);
+    let service = EntitlementService::connect(&url, catalog()).await.unwrap();
+    let id = acme();
+    service.entitlements(TenantRef::Id(&id)).await.unwrap();
+    let aside = folder.path().join("aside.db");
+    std::fs::rename(&path, &aside).unwrap();
+    soon("the loss", async || !service.status().up).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(!path.exists());
+    assert!(service.cached(TenantRef::Id(&id)).is_some());
+    std::fs::rename(&aside, &path).unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    soon("the return", async || service.status().up).await;
 }
