@@ -178,3 +178,43 @@ async fn a_credential_is_one_bearer_token_and_nothing_else() {
     );
     assert_eq!(exchange(stack.traefik.port(), hop.as_bytes()).await.status, 401);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Traefik and Node; run `cargo xtask test`"]
+async fn no_spelling_of_a_host_escapes_its_routes() {
+    let stack = Stack::start(Upstream::Echo).await;
+    let bearer = format!("Bearer {}", stack.token("mid-co").await);
+    let status = async |host_lines: &str| {
+        let request = format!(
+            "GET /hosted HTTP/1.1\r\n{host_lines}Authorization: {bearer}\r\nConnection: close\r\n\r\n"
+        );
+        exchange(stack.traefik.port(), request.as_bytes()).await.status
+    };
+    // `/hosted` is public on every host but on inner.test, where it asks for a scope.
+    for other in ["app.test", "evil-inner.test", "inner.test.evil.test", "[::1]", "127.0.0.1:8080"]
+    {
+        assert_eq!(status(&format!("Host: {other}\r\n")).await, 200, "{other}");
+    }
+    for same in ["inner.test", "INNER.Test", "inner.test.", "inner.test:80", "inner.test:8443"] {
+        assert_eq!(status(&format!("Host: {same}\r\n")).await, 403, "{same}");
+    }
+    for refused in [
+        "",
+        "Host: \r\n",
+        "Host: inner.test\r\nHost: app.test\r\n",
+        "Host: app.test\r\nHost: inner.test\r\n",
+        "Host: app.test@inner.test\r\n",
+        "Host: inner.test@app.test\r\n",
+        "Host: app.test#inner.test\r\n",
+        "Host: app.test, inner.test\r\n",
+        "Host: app.test/inner.test\r\n",
+        "Host: inner.test%2e\r\n",
+        "Host: inner.test:8080:80\r\n",
+        "Host: \u{ff49}nner.test\r\n",
+        "Host: inner..test\r\n",
+    ] {
+        let status = status(refused).await;
+        assert!(matches!(status, 400 | 403 | 404), "{status} for {refused:?}");
+    }
+    assert_eq!(stack.echo_hits(), 5);
+}

@@ -293,7 +293,11 @@ url = "{issuer}"
   path = "organization"
   audience = "{API}"
 
+[routes."inner.test"]
+"GET /hosted" = {{ scopes = ["traces:admin"] }}
+
 [routes."*"]
+"GET /hosted" = {{ access = "public" }}
 "GET /healthz" = {{ access = "public" }}
 "GET /whoami" = {{ access = "authenticated" }}
 "GET /public" = {{ access = "public" }}
