@@ -136,7 +136,12 @@ impl Gateway {
             Ok(Now::Wait(token)) => (self.wait(token, known.route).await, Way::waited),
             Err(_) => (self.panicked(), Way::at_once),
         };
-        self.answer(peer, &known, decision, way, watch)
+        let answer = AssertUnwindSafe(|| self.answer(peer, &known, decision, way, watch));
+        catch_unwind(answer).unwrap_or_else(|_| {
+            self.metrics.panicked();
+            let denial = Denial::new(reason::INTERNAL, "");
+            deny(self.parts.proxy, &denial, self.ids.next(self.clock.now()))
+        })
     }
 
     fn decide_now<'a>(

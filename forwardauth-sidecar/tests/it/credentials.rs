@@ -1,9 +1,10 @@
 //! Credentials and entitlements, over HTTP.
 
-use auth_core::testing::KeyFault;
 use std::time::Duration;
 
-use crate::harness::{API, Gateway, Question, UI};
+use auth_core::testing::KeyFault;
+
+use crate::harness::{API, Gateway, Options, Question, UI};
 
 #[tokio::test]
 async fn a_tenant_gets_its_headers() {
@@ -175,15 +176,16 @@ async fn time_is_judged_on_every_question() {
 
 #[tokio::test]
 async fn our_faults_are_503() {
-    let gateway = Gateway::start().await;
-    gateway.keys.fault(KeyFault::Fail);
-    // The first token finds no keys, whatever it is.
+    let options = Options { keys: KeyFault::Fail, ..Options::default() };
+    let gateway = Gateway::with(options).await;
     let token = gateway.token("low-co");
     let answer = gateway.get("/topology", Some(&token)).await;
-    if answer.status != 200 {
-        assert_eq!(answer.verdict(), "503 keys_unavailable");
-        assert!(answer.header("retry-after").is_some());
-    }
+    assert_eq!(answer.verdict(), "503 keys_unavailable");
+    assert!(answer.header("retry-after").is_some());
+    assert_eq!(answer.header("www-authenticate"), None);
+    // What needs no keys is still told apart.
+    assert_eq!(gateway.get("/topology", None).await.verdict(), "401 no_credential");
+    assert_eq!(gateway.get("/topology", Some("x.y.z")).await.verdict(), "401 malformed_token");
 
     let gateway = Gateway::start().await;
     let token = gateway.token("low-co");

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use auth_core::gate::Gate;
-use auth_core::testing::{TestClock, TestIssuer, TestKeys};
+use auth_core::testing::{KeyFault, TestClock, TestIssuer, TestKeys};
 use auth_core::{Accept, Algorithm, IssuerPolicy, Verifier};
 use entitlements::EntitlementService;
 use entitlements::testing::{InMemory, PLANS};
@@ -63,6 +63,8 @@ pub(crate) struct Options {
     pub(crate) tls: Option<fn(&std::path::Path)>,
     /// Which proxy asks; Traefik unless said.
     pub(crate) proxy: Option<&'static str>,
+    /// What is wrong with the keys from the start.
+    pub(crate) keys: KeyFault,
 }
 
 impl Gateway {
@@ -99,6 +101,7 @@ impl Gateway {
         let clock = TestClock::new();
         let issuer = TestIssuer::new("https://id.test/oidc", Algorithm::Es256).clock(clock.clone());
         let keys = issuer.keys();
+        keys.fault(options.keys);
         let policy = IssuerPolicy::new("test", issuer.url())
             .accept(Accept::organization(API))
             .accept(Accept::roles(UI, [("ui:viewer", "viewer"), ("ui:admin", "admin")]));

@@ -1,6 +1,7 @@
 //! The gateway over real sockets, with a real issuer and entitlements in memory.
 
 mod admin;
+mod command;
 mod credentials;
 mod denials;
 mod forwarded;
