@@ -54,6 +54,14 @@ impl Against<'_> {
                 );
                 self.source.error(&key.span(), message)
             })?;
+            if let HostPattern::Named { name, port: Some(80 | 443) } = &host {
+                let message = format!(
+                    "`routes`: `{}` names the port that goes without saying, which requests are \
+                     matched without; write `{name}`",
+                    key.get_ref()
+                );
+                return Err(self.source.error(&key.span(), message));
+            }
             for (line, rule) in table.get_ref() {
                 let fail = |error: String| self.error(line, &error);
                 let parsed =

@@ -246,6 +246,10 @@ fn routes_that_no_request_can_take() {
         mistake("[routes.\"traces.example.com\"]", "[routes.\"Traces.example.com:x\"]")
             .contains("is no host")
     );
+    assert!(
+        mistake("[routes.\"traces.example.com\"]", "[routes.\"traces.example.com:443\"]")
+            .contains("write `traces.example.com`")
+    );
 }
 
 #[test]

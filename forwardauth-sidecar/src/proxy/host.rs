@@ -127,6 +127,8 @@ fn parse_name(name: &str) -> Result<Cow<'_, str>, HostError> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[track_caller]
@@ -186,5 +188,24 @@ mod tests {
         check("app.example.com:+80", Err(HostError::Port));
         check("app.example.com:65536", Err(HostError::Port));
         check("app.example.com:80:80", Err(HostError::Port));
+    }
+
+    proptest! {
+        /// Reading a canonical host again changes nothing, and nothing dangerous is left in it.
+        #[test]
+        fn canonical_is_a_fixed_point(value in "[a-zA-Z0-9.:@,\\[\\]_ -]{0,40}") {
+            if let Ok(host) = Host::parse(value.as_bytes(), 443) {
+                let text = host.to_string();
+                let again = Host::parse(text.as_bytes(), 443);
+                prop_assert_eq!(again.expect("canonical hosts are hosts").to_string(), text.clone());
+                prop_assert!(!text.contains(['@', ',', ' ', '/']) && !host.name().ends_with('.'));
+                prop_assert_eq!(text.to_ascii_lowercase(), text);
+            }
+        }
+
+        #[test]
+        fn no_bytes_are_too_strange(value in prop::collection::vec(any::<u8>(), 0..64)) {
+            let _ = Host::parse(&value, 80);
+        }
     }
 }

@@ -207,3 +207,15 @@ async fn nginx_has_its_own_contract() {
         Some("control_header_missing")
     );
 }
+
+#[tokio::test]
+async fn caddy_sends_fewer_control_headers() {
+    let gateway = Gateway::with(Options { proxy: Some("caddy"), ..Options::default() }).await;
+    assert_eq!(gateway.ask(&Question::new("/public")).await.verdict(), "200");
+    // Caddy does not normalise the path, so all of it arrives here.
+    let verdict = gateway.ask(&Question::new("/public/../admin")).await.verdict();
+    assert_eq!(verdict, "400 ambiguous_path");
+    // It would let the client's `Connection` delete what we answer.
+    let question = Question::new("/public").line("Connection", "close, X-Tenant-Id");
+    assert_eq!(gateway.ask(&question).await.verdict(), "400 control_header_nominated");
+}
