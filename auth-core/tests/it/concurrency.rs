@@ -172,7 +172,8 @@ fn dropped_calls_leave_nothing_behind() {
 
 #[test]
 fn equal_calls_dropped_at_once_leave_nothing_behind() {
-    // Both used to count the other's handle and to leave the entry to it, one place less each time.
+    // Each must not leave the entry to the other. The window is narrow: this shows the outcome, the
+    // count under the lock is what closes it.
     let world = Arc::new(patient(|b| b.max_waiting(1)));
     world.keys.fault(KeyFault::Hang);
     let runtime = threads();
@@ -185,7 +186,7 @@ fn equal_calls_dropped_at_once_leave_nothing_behind() {
         assert!(polled.is_pending(), "no place is left: {polled:?}");
         call
     };
-    for _ in 0..2_000 {
+    for _ in 0..500 {
         let token = world.token().sign();
         let barrier = Arc::new(Barrier::new(2));
         let (one, two) = (poll(&token), poll(&token));
