@@ -62,6 +62,10 @@ impl TestKey {
     }
 
     /// The `kid`.
+    ///
+    /// # Panics
+    ///
+    /// Never: every key is made with one.
     pub fn kid(&self) -> &str {
         self.jwk["kid"].as_str().expect("every test key has a kid")
     }

@@ -135,7 +135,10 @@ fn discovery_finds_the_keys() {
         assert_eq!(code(&verifier.verify(&issuer.token(API).sign()).await), "ok");
         assert_eq!(site.asked(), [DISCOVERY, JWKS]);
         for (_, headers) in &site.state.lock().expect("no panic").asked {
-            assert_eq!(headers.get("accept").map(|v| v.as_bytes()), Some(&b"application/json"[..]));
+            assert_eq!(
+                headers.get("accept").map(http::HeaderValue::as_bytes),
+                Some(&b"application/json"[..])
+            );
             assert!(!headers.contains_key("accept-encoding"), "a compressed body is not asked for");
             assert!(!headers.contains_key("authorization") && !headers.contains_key("cookie"));
         }
