@@ -3,7 +3,7 @@
 use entitlements::{CheckError, Freshness};
 
 use super::{Access, Decision, Gate, Requirement, Tenant, decide};
-use crate::verify::Inspection;
+use crate::{keys::KeyStatus, reason, verify::Inspection};
 
 /// How a step ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -105,7 +105,19 @@ impl Gate {
         story.steps.push(Step::new("credential", Outcome::Pass).input("scheme", "Bearer"));
         let identity = match self.verifier().verify(token).await {
             Ok(identity) => identity,
-            Err(error) => return story.refuse("token", super::refused(&error)),
+            Err(error) => {
+                let mut story = story.refuse("token", super::refused(&error));
+                // The refusal shows no address; whoever asks for the explanation runs the gateway.
+                if let (reason::KEYS_UNAVAILABLE | reason::UNKNOWN_KEY, Some(step)) =
+                    (error.reason(), story.steps.last_mut())
+                {
+                    for keys in self.verifier().key_status() {
+                        let name = format!("keys of {}", keys.issuer);
+                        step.inputs.push((name, self.keys_in_words(&keys)));
+                    }
+                }
+                return story;
+            }
         };
         let mut step = Step::new("token", Outcome::Pass)
             .input("issuer", identity.issuer())
@@ -116,17 +128,9 @@ impl Gate {
         if let Some(actor) = identity.actor() {
             step = step.input("actor", actor);
         }
-        for keys in self.verifier().key_status() {
-            if *keys.issuer == *identity.issuer_name() {
-                step = step.input("keys", format!("{} in use", keys.keys));
-                if let (Some(at), Some(error)) = (keys.fetched_at, keys.last_error) {
-                    let age = self.verifier().now().duration_since(at).unwrap_or_default();
-                    step = step.input(
-                        "keys age",
-                        format!("{} s, last refresh failed: {error}", age.as_secs()),
-                    );
-                }
-            }
+        let keys = self.verifier().key_status();
+        if let Some(keys) = keys.iter().find(|k| *k.issuer == *identity.issuer_name()) {
+            step = step.input("keys", self.keys_in_words(keys));
         }
         story.steps.push(step);
         let tenant = tenant(&identity).await;
@@ -142,6 +146,20 @@ impl Gate {
         }
         story.tenant = Some(tenant);
         story
+    }
+}
+
+impl Gate {
+    fn keys_in_words(&self, keys: &KeyStatus) -> String {
+        let age = |at| self.verifier().now().duration_since(at).unwrap_or_default().as_secs();
+        let words = match keys.fetched_at {
+            Some(at) => format!("{} in use, fetched {} s ago", keys.keys, age(at)),
+            None => "never fetched".to_owned(),
+        };
+        match &keys.last_error {
+            Some(error) => format!("{words}; the last fetch failed: {error}"),
+            None => words,
+        }
     }
 }
 
@@ -247,10 +265,10 @@ fn tenant_step(need: &Requirement, identity: &crate::Identity, tenant: &Tenant) 
         }
     };
     let good = match (need.access(), tenant) {
-        (Access::Public, _) => true,
         (Access::Tenant, Tenant::Known(set)) => set.usable().is_ok(),
         (Access::Authenticated, Tenant::Known(set)) => set.admitted().is_ok(),
-        (Access::Authenticated, Tenant::Unnamed | Tenant::Failed(CheckError::UnknownTenant(_))) => {
+        (Access::Public, _)
+        | (Access::Authenticated, Tenant::Unnamed | Tenant::Failed(CheckError::UnknownTenant(_))) => {
             true
         }
         (_, Tenant::Unnamed | Tenant::Failed(_)) => false,

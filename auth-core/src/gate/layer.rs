@@ -86,18 +86,14 @@ where
                 return ResponseFuture::refused(layer, Denial::new(reason, reason.title()));
             }
         };
-        match layer.gate.check_now(token, &layer.requirement) {
-            Some(decision) => ResponseFuture::decided(layer, inner, request, decision),
-            None => {
-                let (gate, need) = (layer.gate.clone(), layer.requirement.clone());
-                let token = token.map(str::to_owned);
-                let check = Box::pin(async move { gate.check(token.as_deref(), &need).await });
-                let refuse = layer.refuse.clone();
-                ResponseFuture {
-                    state: State::Checking { check, call: Some((inner, request)), refuse },
-                }
-            }
+        if let Some(decision) = layer.gate.check_now(token, &layer.requirement) {
+            return ResponseFuture::decided(layer, inner, request, decision);
         }
+        let (gate, need) = (layer.gate.clone(), layer.requirement.clone());
+        let token = token.map(str::to_owned);
+        let check = Box::pin(async move { gate.check(token.as_deref(), &need).await });
+        let (call, refuse) = (Some((inner, request)), layer.refuse.clone());
+        ResponseFuture { state: State::Checking { check, call, refuse } }
     }
 }
 
