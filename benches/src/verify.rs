@@ -64,7 +64,7 @@ fn decode(text: &str) -> Vec<u8> {
 /// tokens once, so that the cache never answers.
 fn cold(algorithm: Algorithm) -> Pair {
     let (issuer, verifier, token) = subject(algorithm, 1);
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let _entered = runtime.enter();
     runtime.block_on(verifier.ready()).expect("keys from memory");
     // The cache holds one entry: two tokens in turn always miss it.
@@ -109,7 +109,7 @@ fn peer(algorithm: Algorithm) -> Pair {
 /// A verified token again: hash, look-up, clock.
 fn hit() -> Pair {
     let (_, verifier, token) = subject(Algorithm::Es384, 10_000);
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let _entered = runtime.enter();
     runtime.block_on(verifier.verify(&token)).expect("a good token");
     let hash = || {

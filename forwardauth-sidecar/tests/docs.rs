@@ -27,7 +27,8 @@ fn every_reason_is_documented() {
     for reason in tiergate::reason::all().into_values() {
         by_status.entry(reason.fault().status().as_u16()).or_default().push(reason);
     }
-    let mut table = String::from("| status | reason | what it means | what helps |\n|---|---|---|---|\n");
+    let mut table =
+        String::from("| status | reason | what it means | what helps |\n|---|---|---|---|\n");
     for (status, reasons) in by_status {
         for r in reasons {
             table += &format!("| {status} | `{}` | {} | {} |\n", r.code(), r.title(), r.remedy());
