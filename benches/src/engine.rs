@@ -74,6 +74,6 @@ pub(crate) fn run(report: &mut Report) {
     let (pure, whole) = pairs();
     for (what, pair) in [("decide (pure)", pure), ("gate, token and tenant known", whole)] {
         report.row(what, "SHA-256 of the token", pair.ratio, None);
-        report.note(format!("    here {} ns", pair.subject.as_nanos()));
+        Report::note(format!("    here {} ns", pair.subject.as_nanos()));
     }
 }

@@ -160,7 +160,7 @@ pub(crate) fn run(report: &mut Report) {
         let goal = (connections == Connections::Kept).then_some(1.0 / 0.95);
         report.row(&what("time a request"), "null hyper server", slower, goal);
         let median = &rounds[rounds.len() / 2];
-        report.note(format!(
+        Report::note(format!(
             "    here {:.0} and {:.0} requests/s, {:.1} and {:.1} us of CPU each",
             median.0.rate(),
             median.1.rate(),

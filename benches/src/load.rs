@@ -4,7 +4,6 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     process::{Child, ChildStdin, Command, Stdio},
-    sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
@@ -58,7 +57,7 @@ impl Drop for Server {
 /// What one round cost.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Round {
-    pub(crate) requests: u64,
+    pub(crate) requests: u32,
     pub(crate) wall: Duration,
     pub(crate) cpu: Duration,
     /// The median over the requests.
@@ -67,11 +66,11 @@ pub(crate) struct Round {
 
 impl Round {
     pub(crate) fn cpu_per_request(&self) -> f64 {
-        self.cpu.as_secs_f64() / self.requests as f64
+        self.cpu.as_secs_f64() / f64::from(self.requests)
     }
 
     pub(crate) fn rate(&self) -> f64 {
-        self.requests as f64 / self.wall.as_secs_f64()
+        f64::from(self.requests) / self.wall.as_secs_f64()
     }
 }
 
@@ -94,13 +93,11 @@ const ROUND: Duration = Duration::from_millis(400);
 /// On any answer but 200: then the numbers would mean nothing.
 #[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 pub(crate) fn round(server: &Server, tokens: &[String], connections: Connections) -> Round {
-    let total = AtomicU64::new(0);
     let cpu = server.cpu();
     let start = Instant::now();
     let mut latencies: Vec<Duration> = std::thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS)
             .map(|client| {
-                let total = &total;
                 scope.spawn(move || {
                     let requests: Vec<_> = tokens
                         .iter()
@@ -118,7 +115,6 @@ pub(crate) fn round(server: &Server, tokens: &[String], connections: Connections
                             break;
                         }
                     }
-                    total.fetch_add(latencies.len() as u64, Ordering::Relaxed);
                     latencies
                 })
             })
@@ -128,9 +124,10 @@ pub(crate) fn round(server: &Server, tokens: &[String], connections: Connections
             .flat_map(|c| c.join().expect("a client only fails with the server"))
             .collect()
     });
-    let (wall, cpu) = (start.elapsed(), server.cpu() - cpu);
+    let (wall, cpu) = (start.elapsed(), server.cpu().saturating_sub(cpu));
     latencies.sort();
-    Round { requests: total.into_inner(), wall, cpu, p50: latencies[latencies.len() / 2] }
+    let requests = u32::try_from(latencies.len()).expect("a round is short");
+    Round { requests, wall, cpu, p50: latencies[latencies.len() / 2] }
 }
 
 /// A question as Traefik asks it.

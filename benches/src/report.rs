@@ -30,7 +30,7 @@ impl Report {
         println!("{what:<40} {against:<24} {:<24} {verdict}", ratio.to_string());
     }
 
-    pub(crate) fn note(&self, text: impl AsRef<str>) {
+    pub(crate) fn note(text: impl AsRef<str>) {
         println!("{}", text.as_ref());
     }
 

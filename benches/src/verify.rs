@@ -64,7 +64,8 @@ fn decode(text: &str) -> Vec<u8> {
 /// tokens once, so that the cache never answers.
 fn cold(algorithm: Algorithm) -> Pair {
     let (issuer, verifier, token) = subject(algorithm, 1);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let _entered = runtime.enter();
     runtime.block_on(verifier.ready()).expect("keys from memory");
     // The cache holds one entry: two tokens in turn always miss it.
@@ -109,7 +110,8 @@ fn peer(algorithm: Algorithm) -> Pair {
 /// A verified token again: hash, look-up, clock.
 fn hit() -> Pair {
     let (_, verifier, token) = subject(Algorithm::Es384, 10_000);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let _entered = runtime.enter();
     runtime.block_on(verifier.verify(&token)).expect("a good token");
     let hash = || {
@@ -154,7 +156,7 @@ fn maps(entries: usize) -> Pair {
 pub(crate) fn run(report: &mut Report) {
     let mut row = |what: &str, against: &str, pair: Pair, goal: Option<f64>| {
         report.row(what, against, pair.ratio, goal);
-        report.note(format!("    here {:?} against {:?}", pair.subject, pair.reference));
+        Report::note(format!("    here {:?} against {:?}", pair.subject, pair.reference));
     };
     row("verify, cold, ES384", "raw signature check", cold(Algorithm::Es384), Some(1.03));
     row("verify, cold, RS256", "raw signature check", cold(Algorithm::Rs256), Some(1.10));

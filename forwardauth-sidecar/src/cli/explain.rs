@@ -237,7 +237,7 @@ async fn recent(
         return Ok(Outcome::Unknown.into());
     }
     if args.question.json {
-        writeln!(out, "{:#}", body)?;
+        writeln!(out, "{body:#}")?;
         return Ok(Outcome::Yes.into());
     }
     for (name, value) in body.as_object().into_iter().flatten() {

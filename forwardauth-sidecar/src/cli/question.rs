@@ -99,7 +99,7 @@ impl QuestionArgs {
         let token = self.read_token()?;
         let clock = move || at.unwrap_or_else(|| SystemClock.now());
         let verifier = self.verifier(&config, clock)?;
-        let url = self.store.as_deref().unwrap_or(config.store.url());
+        let url = self.store.as_deref().unwrap_or_else(|| config.store.url());
         let store = || EntitlementService::builder(url, config.catalog.clone()).read_only(true);
         let (entitlements, closed) = match store().connect().await {
             Ok(service) => (service, None),

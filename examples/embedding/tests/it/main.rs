@@ -53,7 +53,7 @@ async fn axum_from_the_outside() {
     let no_scope = issuer.token(API).organization("globex").sign();
     let ask = async |method: &str, url: &str, token: Option<&str>| {
         let request = client().request(method.parse().expect("a method"), url);
-        let request = token.iter().fold(request, |r, t| r.bearer_auth(t));
+        let request = token.iter().fold(request, reqwest::RequestBuilder::bearer_auth);
         request.send().await.expect("an answer")
     };
 
