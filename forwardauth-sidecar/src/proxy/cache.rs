@@ -11,14 +11,16 @@ use std::time::SystemTime;
 use auth_core::Identity;
 use auth_core::gate::Allowed;
 use entitlements::{EntitlementSet, TenantId, Value};
-use quick_cache::sync::Cache;
+use foldhash::quality::RandomState;
+use quick_cache::UnitWeighter;
+use quick_cache::sync::{Cache, DefaultLifecycle};
 
 use super::headers::{FeatureValue, HeaderError, IdentityHeaders, IdentityParts};
 
 /// Remembers the headers of callers that passed.
 #[derive(Debug)]
 pub struct HeaderCache {
-    entries: Cache<Key, Arc<IdentityHeaders>>,
+    entries: Cache<Key, Arc<IdentityHeaders>, UnitWeighter, RandomState>,
     anonymous: Arc<IdentityHeaders>,
 }
 
@@ -47,7 +49,13 @@ impl Hash for Key {
 impl HeaderCache {
     /// A cache of at most so many callers.
     pub fn new(capacity: usize) -> Self {
-        Self { entries: Cache::new(capacity), anonymous: Arc::new(IdentityHeaders::anonymous()) }
+        // Each entry weighs one: what it takes in bytes is bounded by the size of a header set.
+        let weight = u64::try_from(capacity).unwrap_or(u64::MAX);
+        let (hasher, lifecycle) = (RandomState::default(), DefaultLifecycle::default());
+        Self {
+            entries: Cache::with(capacity, weight, UnitWeighter, hasher, lifecycle),
+            anonymous: Arc::new(IdentityHeaders::anonymous()),
+        }
     }
 
     /// The headers of a caller that passed.

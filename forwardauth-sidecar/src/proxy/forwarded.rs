@@ -14,7 +14,7 @@
 //!    `http`, `https`, `ws` and `wss`.
 
 use auth_core::Reason;
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderMap, Method, header};
 use thiserror::Error;
 
 use super::headers::is_identity_header;
@@ -83,18 +83,20 @@ impl<'a> ForwardedRequest<'a> {
     ///
     /// Refuses missing, repeated, aliased and malformed control headers; see the [module](self).
     pub fn parse(profile: Profile, headers: &'a HeaderMap) -> Result<Self, ForwardedError> {
-        refuse_doubtful_names(profile, headers)?;
+        let control = Control::find(profile, headers)?;
+        let present = |value: Option<&'a [u8]>, name| value.ok_or(ForwardedError::Missing(name));
 
-        let method = Method::from_bytes(required(headers, profile.method_header())?.as_bytes())
-            .map_err(|_| ForwardedError::Method)?;
+        let method = present(control.method, profile.method_header())?;
+        let method = Method::from_bytes(method).map_err(|_| ForwardedError::Method)?;
         if is_forbidden(&method) {
             return Err(ForwardedError::ForbiddenMethod);
         }
-        let scheme = Scheme::parse(required(headers, "x-forwarded-proto")?.as_bytes())
-            .ok_or(ForwardedError::Scheme)?;
-        let host =
-            Host::parse(required(headers, "x-forwarded-host")?.as_bytes(), scheme.default_port())?;
-        let path = CanonicalPath::parse(required(headers, profile.uri_header())?.as_bytes())?;
+        let scheme = present(control.proto, "x-forwarded-proto")?;
+        let scheme = Scheme::parse(scheme).ok_or(ForwardedError::Scheme)?;
+        let host = present(control.host, "x-forwarded-host")?;
+        let host = Host::parse(host, scheme.default_port())?;
+        let target = present(control.target, profile.uri_header())?;
+        let path = CanonicalPath::parse(target)?;
         let preflight = preflight(&method, headers);
         Ok(Self { method, scheme, host, path, preflight })
     }
@@ -158,33 +160,63 @@ pub fn is_forbidden(method: &Method) -> bool {
     ["CONNECT", "TRACE", "TRACK"].iter().any(|name| method.as_str().eq_ignore_ascii_case(name))
 }
 
-fn required<'a>(
-    headers: &'a HeaderMap,
-    name: &'static str,
-) -> Result<&'a HeaderValue, ForwardedError> {
-    headers.get(name).ok_or(ForwardedError::Missing(name))
+/// The values that decide.
+#[derive(Default)]
+struct Control<'a> {
+    method: Option<&'a [u8]>,
+    proto: Option<&'a [u8]>,
+    host: Option<&'a [u8]>,
+    target: Option<&'a [u8]>,
 }
 
-fn refuse_doubtful_names(profile: Profile, headers: &HeaderMap) -> Result<(), ForwardedError> {
-    let is_ours = |name: &str| profile.is_control(name) || is_identity_header(name);
-    for name in headers.keys() {
-        let name = name.as_str();
-        if name.contains(['_', '.']) {
-            let plain = name.replace(['_', '.'], "-");
-            if is_ours(&plain) {
-                return Err(ForwardedError::Aliased { alias: name.to_owned(), name: plain });
+impl<'a> Control<'a> {
+    /// Finds them, and refuses every name and number of headers that leaves a doubt.
+    fn find(profile: Profile, headers: &'a HeaderMap) -> Result<Self, ForwardedError> {
+        let mut control = Self::default();
+        let some_repeat = headers.len() != headers.keys_len();
+        for (name, value) in headers {
+            let name = name.as_str();
+            // Every name that matters begins with an `x`, and a `HeaderMap` keeps lower case.
+            if !name.starts_with('x') {
+                continue;
             }
-        } else if name.starts_with("x-")
-            && profile.is_control(name)
-            && headers.get_all(name).iter().nth(1).is_some()
-        {
-            return Err(ForwardedError::Repeated(name.to_owned()));
+            if name.bytes().any(|byte| byte == b'_' || byte == b'.') {
+                let plain = name.replace(['_', '.'], "-");
+                if is_ours(profile, &plain) {
+                    return Err(ForwardedError::Aliased { alias: name.to_owned(), name: plain });
+                }
+                continue;
+            }
+            if some_repeat
+                && profile.is_control(name)
+                && headers.get_all(name).iter().nth(1).is_some()
+            {
+                return Err(ForwardedError::Repeated(name.to_owned()));
+            }
+            let value = Some(value.as_bytes());
+            match name {
+                "x-forwarded-proto" => control.proto = value,
+                "x-forwarded-host" => control.host = value,
+                _ if name == profile.uri_header() => control.target = value,
+                _ if name == profile.method_header() => control.method = value,
+                _ => {}
+            }
         }
+        refuse_nominated(profile, headers)?;
+        Ok(control)
     }
+}
+
+/// Whether `name`, in lower case, is a control header of the profile or an identity header.
+fn is_ours(profile: Profile, name: &str) -> bool {
+    profile.is_control(name) || is_identity_header(name)
+}
+
+fn refuse_nominated(profile: Profile, headers: &HeaderMap) -> Result<(), ForwardedError> {
     for value in headers.get_all(header::CONNECTION) {
         for option in value.as_bytes().split(|byte| *byte == b',') {
             let option = String::from_utf8_lossy(option.trim_ascii()).to_ascii_lowercase();
-            if is_ours(&option.replace(['_', '.'], "-")) {
+            if is_ours(profile, &option.replace(['_', '.'], "-")) {
                 return Err(ForwardedError::Nominated(option));
             }
         }
@@ -206,7 +238,7 @@ fn preflight(method: &Method, headers: &HeaderMap) -> Option<Method> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderName;
+    use http::{HeaderName, HeaderValue};
 
     use super::*;
 

@@ -5,7 +5,7 @@
 //! those places is a header that a client can set itself.
 
 use auth_core::Reason;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use sfv::{DictSerializer, Integer, KeyRef, ListSerializer, StringRef};
 use thiserror::Error;
 
@@ -86,11 +86,12 @@ pub enum FeatureValue<'a> {
     Number(u64),
 }
 
-/// Who is asking, ready to be written; a value that is absent becomes an empty header.
+/// Who is asking, ready to be sent; a value that is absent is an empty header.
+///
+/// The map holds every identity header exactly once, `X-Decision-Id` with an empty value: what
+/// differs from answer to answer is set in a copy.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct IdentityHeaders {
-    values: [(HeaderName, HeaderValue); 8],
-}
+pub struct IdentityHeaders(HeaderMap);
 
 /// What [`IdentityHeaders`] are made of.
 #[derive(Clone, Copy, Debug, Default)]
@@ -112,7 +113,7 @@ pub struct IdentityParts<'a> {
 impl IdentityHeaders {
     /// The headers of somebody of whom nothing is known: each is there and empty.
     pub fn anonymous() -> Self {
-        Self { values: NAMES.clone().map(|name| (name, HeaderValue::from_static(""))) }
+        Self::from_values([const { HeaderValue::from_static("") }; NAMES.len()])
     }
 
     /// Writes the values.
@@ -124,34 +125,41 @@ impl IdentityHeaders {
     pub fn render(parts: &IdentityParts<'_>) -> Result<Self, HeaderError> {
         let [tenant, tier, features, subject, roles, scopes, ..] = IDENTITY_HEADERS;
         let values = [
-            (TENANT_ID, visible(tenant, parts.tenant.unwrap_or_default())?),
-            (TENANT_TIER, visible(tier, parts.tier.unwrap_or_default())?),
-            (TENANT_FEATURES, dictionary(features, parts.features)?),
-            (AUTH_SUBJECT, visible(subject, parts.subject.unwrap_or_default())?),
-            (AUTH_ROLES, list(roles, parts.roles)?),
-            (AUTH_SCOPES, spaced(scopes, parts.scopes)?),
-            (AUTH_ASSERTION, HeaderValue::from_static("")),
-            (TIERGATE_SHARD, HeaderValue::from_static("")),
+            visible(tenant, parts.tenant.unwrap_or_default())?,
+            visible(tier, parts.tier.unwrap_or_default())?,
+            dictionary(features, parts.features)?,
+            visible(subject, parts.subject.unwrap_or_default())?,
+            list(roles, parts.roles)?,
+            spaced(scopes, parts.scopes)?,
+            HeaderValue::from_static(""),
+            HeaderValue::from_static(""),
+            HeaderValue::from_static(""),
         ];
         // Each line also takes `: ` and a line end.
-        let size: usize =
-            values.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-        if size > MAX_IDENTITY_BYTES { Err(HeaderError::TooLarge) } else { Ok(Self { values }) }
+        let names = NAMES.iter().map(|name| name.as_str().len() + 4).sum::<usize>();
+        let size = names + values.iter().map(HeaderValue::len).sum::<usize>();
+        if size > MAX_IDENTITY_BYTES {
+            return Err(HeaderError::TooLarge);
+        }
+        Ok(Self::from_values(values))
     }
 
-    /// Every header but the decision id, which differs from answer to answer.
-    pub fn iter(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
-        self.values.iter().map(|(name, value)| (name, value))
+    fn from_values(values: [HeaderValue; NAMES.len()]) -> Self {
+        let mut map = HeaderMap::with_capacity(NAMES.len() + 2);
+        for (name, value) in NAMES.iter().zip(values) {
+            map.append(name, value);
+        }
+        Self(map)
     }
 
-    /// The value of `X-Tenant-Id`.
-    pub fn tenant(&self) -> &HeaderValue {
-        &self.values[0].1
+    /// The headers of an answer.
+    pub fn map(&self) -> &HeaderMap {
+        &self.0
     }
 }
 
-/// The names in the order of [`IDENTITY_HEADERS`], without the decision id.
-pub(super) static NAMES: [HeaderName; 8] = [
+/// The names in the order of [`IDENTITY_HEADERS`].
+pub(super) static NAMES: [HeaderName; 9] = [
     TENANT_ID,
     TENANT_TIER,
     TENANT_FEATURES,
@@ -160,6 +168,7 @@ pub(super) static NAMES: [HeaderName; 8] = [
     AUTH_SCOPES,
     AUTH_ASSERTION,
     TIERGATE_SHARD,
+    DECISION_ID,
 ];
 
 /// A value without spaces, as it is.
@@ -221,16 +230,15 @@ mod tests {
     use super::*;
 
     fn value<'a>(headers: &'a IdentityHeaders, name: &HeaderName) -> &'a str {
-        let mut found = headers.iter().filter(|(n, _)| *n == name);
-        let (_, value) = found.next().expect("every header is there");
+        let mut found = headers.map().get_all(name).iter();
+        let value = found.next().expect("every header is there");
         assert!(found.next().is_none(), "{name} is there twice");
         value.to_str().expect("visible ascii")
     }
 
     #[test]
     fn the_list_and_the_names_agree() {
-        let mut names: Vec<_> = NAMES.iter().map(ToString::to_string).collect();
-        names.push(DECISION_ID.to_string());
+        let names: Vec<_> = NAMES.iter().map(ToString::to_string).collect();
         let listed: Vec<_> =
             IDENTITY_HEADERS.iter().map(|name| name.to_ascii_lowercase()).collect();
         assert_eq!(names, listed);
@@ -305,6 +313,7 @@ mod tests {
         for name in &NAMES {
             assert_eq!(value(&nobody, name), "");
         }
+        assert_eq!(nobody.map().len(), NAMES.len());
     }
 
     #[test]

@@ -74,6 +74,7 @@ impl fmt::Display for HostPattern {
 /// A route with what it asks for.
 #[derive(Clone, Debug)]
 pub struct Route<R> {
+    index: usize,
     name: Arc<str>,
     methods: Box<[Method]>,
     template: Template,
@@ -86,12 +87,18 @@ impl<R> Route<R> {
     pub fn new(host: &HostPattern, line: Line, preflight: bool, requirement: R) -> Self {
         let methods: Vec<_> = line.methods.iter().map(Method::as_str).collect();
         let name = format!("{host} {} {}", methods.join(","), line.template).into();
-        Self { name, methods: line.methods.into(), template: line.template, preflight, requirement }
+        let (methods, template) = (line.methods.into(), line.template);
+        Self { index: 0, name, methods, template, preflight, requirement }
     }
 
     /// Host, methods and template, as in `traces.example.com GET /api/v1/status`: the metric label.
     pub fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// Its place among the routes that it was added to, in the order of [`Routes::iter`].
+    pub fn index(&self) -> usize {
+        self.index
     }
 
     /// What a request must bring to pass.
@@ -173,7 +180,7 @@ impl<R> Routes<R> {
     /// # Errors
     ///
     /// Refuses a route that would take requests which another one takes already.
-    pub fn add(&mut self, host: &HostPattern, route: Route<R>) -> Result<(), Tie> {
+    pub fn add(&mut self, host: &HostPattern, mut route: Route<R>) -> Result<(), Tie> {
         let table = match host {
             HostPattern::Any => self.any.get_or_insert_default(),
             HostPattern::Named { name, port } => {
@@ -195,7 +202,8 @@ impl<R> Routes<R> {
                 });
             }
         }
-        leaf.push(self.all.len());
+        route.index = self.all.len();
+        leaf.push(route.index);
         self.all.push(Arc::new(route));
         Ok(())
     }

@@ -81,7 +81,8 @@ impl Gateway {
     pub fn new(parts: Parts, clock: impl Clock) -> Arc<Self> {
         let state = Arc::new(State::default());
         let names = parts.gate.verifier().key_status().into_iter().map(|status| status.issuer);
-        let metrics = Metrics::new(&parts.gate, names, Arc::clone(&state));
+        let routes = parts.routes.iter().map(|route| route.name());
+        let metrics = Metrics::new(&parts.gate, routes, names, Arc::clone(&state));
         Arc::new(Self {
             clock: Box::new(clock),
             ids: DecisionIds::new(),
@@ -224,7 +225,6 @@ impl Gateway {
     ) -> Response<Full<Bytes>> {
         let now = self.clock.now();
         let id = self.ids.next(now);
-        let name = known.route.map(|route| route.name());
         let allowed = match decision {
             Decision::Allow(allowed) => allowed,
             Decision::Deny(denial) => return self.refuse(peer, known, &denial, id, way, watch),
@@ -232,9 +232,10 @@ impl Gateway {
         match self.pass(&allowed, known, id) {
             Ok(response) => {
                 let issuer = allowed.identity.as_ref().map(auth_core::Identity::issuer_name);
-                let took = watch.elapsed();
-                self.metrics.decided(Outcome::allow, "allowed", name, issuer, way, took);
-                tracing::debug!(decision_id = %id, route = name.map(|name| &**name), "allowed");
+                if let Some(route) = known.route {
+                    self.metrics.passed(route.index(), issuer, way, watch.elapsed());
+                    tracing::debug!(decision_id = %id, route = &**route.name(), "allowed");
+                }
                 response
             }
             Err(mut denial) => {
@@ -285,7 +286,7 @@ impl Gateway {
         let outcome = if ours { Outcome::unavailable } else { Outcome::deny };
         let issuer = denial.identity.as_ref().map(auth_core::Identity::issuer_name);
         let (code, took) = (denial.reason.code(), watch.elapsed());
-        self.metrics.decided(outcome, code, name, issuer, way, took);
+        self.metrics.refused(outcome, code, name, issuer, way, took);
         self.recent.push(id, record);
         deny(self.parts.proxy, denial, id)
     }

@@ -68,6 +68,8 @@ pub struct Metrics {
     at_once: Histogram,
     waited: Histogram,
     panics: Counter,
+    /// Passes by route and issuer, the last one for no issuer: found without hashing labels.
+    passes: Vec<Vec<Counter>>,
     issuers: Vec<Arc<str>>,
     none: Arc<str>,
 }
@@ -90,9 +92,11 @@ impl Stopwatch {
 }
 
 impl Metrics {
-    /// Registers every metric. `state` tells readiness and drain.
-    pub fn new(
+    /// Registers every metric. `routes` are names in the order of their indices, `state` tells
+    /// readiness and drain.
+    pub fn new<'a>(
         gate: &Gate,
+        routes: impl IntoIterator<Item = &'a Arc<str>>,
         issuers: impl IntoIterator<Item = Arc<str>>,
         state: Arc<crate::server::State>,
     ) -> Self {
@@ -128,19 +132,45 @@ impl Metrics {
             ]),
         );
         registry.register_collector(Box::new(Snapshot { gate: gate.clone(), state }));
+        let (issuers, none): (Vec<_>, Arc<str>) = (issuers.into_iter().collect(), "none".into());
+        let pass = |route: &Arc<str>, issuer: &Arc<str>| {
+            decisions.get_or_create_owned(&DecisionLabels {
+                outcome: Outcome::allow,
+                reason: "allowed",
+                route: Arc::clone(route),
+                issuer: Arc::clone(issuer),
+            })
+        };
+        let passes = routes
+            .into_iter()
+            .map(|route| issuers.iter().chain([&none]).map(|issuer| pass(route, issuer)).collect())
+            .collect();
         Self {
             registry,
             decisions,
+            passes,
             at_once: durations.get_or_create_owned(&WayLabels { way: Way::at_once }),
             waited: durations.get_or_create_owned(&WayLabels { way: Way::waited }),
             panics,
-            issuers: issuers.into_iter().collect(),
-            none: "none".into(),
+            issuers,
+            none,
         }
     }
 
-    /// Counts a decision.
-    pub fn decided(
+    /// Counts a pass on the route of this index.
+    pub fn passed(&self, route: usize, issuer: Option<&str>, way: Way, took: Duration) {
+        let known = issuer.and_then(|name| self.issuers.iter().position(|known| **known == *name));
+        let counters = self.passes.get(route);
+        if let Some(counter) =
+            counters.and_then(|counters| counters.get(known.unwrap_or(self.issuers.len())))
+        {
+            counter.inc();
+        }
+        self.took(way, took);
+    }
+
+    /// Counts a refusal.
+    pub fn refused(
         &self,
         outcome: Outcome,
         reason: &'static str,
@@ -157,6 +187,10 @@ impl Metrics {
             issuer: Arc::clone(issuer.unwrap_or(&self.none)),
         };
         self.decisions.get_or_create(&labels).inc();
+        self.took(way, took);
+    }
+
+    fn took(&self, way: Way, took: Duration) {
         let histogram = match way {
             Way::at_once => &self.at_once,
             Way::waited => &self.waited,
