@@ -22,7 +22,7 @@ pub(crate) fn run() -> Result<(), Failure> {
         process::run(
             cargo()
                 .args(["clippy", "--locked", "--workspace", "--all-targets", "--all-features"])
-                .args(["--quiet", "--", "-D", "warnings"]),
+                .args(["--keep-going", "--quiet", "--", "-D", "warnings"]),
         )
     });
     report.step("features by themselves", |_| {
@@ -59,7 +59,8 @@ pub(crate) fn run() -> Result<(), Failure> {
     report.step("documentation of the crates", |_| {
         process::run(
             cargo()
-                .args(["doc", "--locked", "--workspace", "--no-deps", "--all-features", "--quiet"])
+                .args(["doc", "--locked", "--workspace", "--no-deps", "--all-features"])
+                .args(["--keep-going", "--quiet"])
                 .env("RUSTDOCFLAGS", "-D warnings"),
         )
     });
