@@ -65,9 +65,18 @@ pub enum Refusal {
 impl StoreError {
     /// A URL that cannot be used; a password in it is not repeated.
     pub(crate) fn address(url: &str, remedy: impl Into<String>) -> Self {
-        let shown = match (url.split_once("://"), url.rsplit_once('@')) {
-            (Some((scheme, _)), Some((_, host))) => format!("{scheme}://...@{host}"),
-            _ => url.to_owned(),
+        let shown = match url.split_once("://") {
+            Some((scheme, rest)) => match (rest.find('?'), rest.rfind('@')) {
+                // Where a password may hold either, nothing is shown.
+                (Some(parameters), Some(user)) if parameters < user => format!("{scheme}://..."),
+                (parameters, None) => {
+                    format!("{scheme}://{}", &rest[..parameters.unwrap_or(rest.len())])
+                }
+                (parameters, Some(user)) => {
+                    format!("{scheme}://...{}", &rest[user..parameters.unwrap_or(rest.len())])
+                }
+            },
+            None => url.to_owned(),
         };
         Self::Address { url: shown, remedy: remedy.into() }
     }
@@ -75,5 +84,28 @@ impl StoreError {
     /// True if another attempt may succeed without anybody doing anything about it.
     pub fn is_temporary(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Gone(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_not_repeated() {
+        for (url, shown) in [
+            ("sqlite:tiergate.db", "sqlite:tiergate.db"),
+            ("mysql://db/plans", "mysql://db/plans"),
+            ("mysql://me:secret@db/plans", "mysql://...@db/plans"),
+            ("mysql://me:sec@ret@db/plans?a=b", "mysql://...@db/plans"),
+            ("mysql://db/plans?password=secret", "mysql://db/plans"),
+            ("mysql://db/plans?password=sec@ret", "mysql://..."),
+            ("mysql://me:sec?ret@db/plans", "mysql://..."),
+        ] {
+            let StoreError::Address { url, .. } = StoreError::address(url, "x") else {
+                unreachable!("it makes only these")
+            };
+            assert_eq!(url, shown);
+        }
     }
 }

@@ -10,7 +10,9 @@
 //!    never happen is refused by the database: ids used twice, history rewritten, periods that end
 //!    before they begin. Triggers grow the revision and feed `changes`, so that an edit by hand
 //!    reaches running services too.
-//! 2. Implement [`Store`] in `store/NAME`. Four things to note: [`Store::load`] reads all rows of
+//! 2. Write `store/NAME/mod.rs` after the example of `store/sqlite`: what SQL databases have in
+//!    common stands in `store/sql`, as one text that each back end compiles with its own driver;
+//!    for anything else implement [`Store`]. Four things to note: [`Store::load`] reads all rows of
 //!    a tenant in one snapshot; [`Store::news`] waits for the feed by whatever the database offers
 //!    and gives up after about a second, because its return is also the sign of life;
 //!    [`Store::apply`] checks, changes and audits in one transaction, with one writer at a time, so
@@ -19,12 +21,12 @@
 //! 3. Add the scheme to [`open`] and one line to the tests that run [`conformance`].
 
 #[cfg_attr(
-    not(any(feature = "sqlite", feature = "testing")),
+    not(any(feature = "sqlite", feature = "postgres", feature = "testing")),
     expect(dead_code, reason = "without a back end nobody calls it")
 )]
 pub(crate) mod audit;
 #[cfg_attr(
-    not(any(feature = "sqlite", feature = "testing")),
+    not(any(feature = "sqlite", feature = "postgres", feature = "testing")),
     expect(dead_code, reason = "without a back end nobody calls it")
 )]
 mod change;
@@ -33,6 +35,8 @@ pub mod conformance;
 mod error;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
@@ -140,7 +144,7 @@ pub enum Mode {
     ReadOnly,
 }
 
-/// Opens the store that a URL names: `sqlite:tiergate.db`.
+/// Opens the store that a URL names: `sqlite:tiergate.db`, `postgres://USER@HOST/DATABASE`.
 ///
 /// # Errors
 ///
@@ -149,12 +153,19 @@ pub enum Mode {
 pub async fn open(url: &str, mode: Mode) -> Result<Arc<dyn Store>, StoreError> {
     match url.split_once(':') {
         #[cfg(feature = "sqlite")]
-        Some(("sqlite", _)) => Ok(Arc::new(sqlite::Sqlite::open(url, mode).await?)),
+        Some(("sqlite", _)) => Ok(Arc::new(sqlite::open(url, mode).await?)),
         #[cfg(not(feature = "sqlite"))]
         Some(("sqlite", _)) => {
             let _ = mode;
             Err(StoreError::address(url, "build with the feature `sqlite`"))
         }
-        _ => Err(StoreError::address(url, "use `sqlite:FILE`")),
+        #[cfg(feature = "postgres")]
+        Some(("postgres" | "postgresql", _)) => Ok(Arc::new(postgres::open(url, mode).await?)),
+        #[cfg(not(feature = "postgres"))]
+        Some(("postgres" | "postgresql", _)) => {
+            let _ = mode;
+            Err(StoreError::address(url, "build with the feature `postgres`"))
+        }
+        _ => Err(StoreError::address(url, "use `sqlite:FILE` or `postgres://USER@HOST/DATABASE`")),
     }
 }

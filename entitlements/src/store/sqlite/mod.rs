@@ -5,237 +5,65 @@
 //! a revocation that a power cut takes back would be a lie. Other processes' commits are seen by
 //! `PRAGMA data_version`, asked ten times a second.
 
+#[path = "../sql/apply.rs"]
 mod apply;
+#[path = "../sql/backend.rs"]
+mod backend;
+#[path = "../sql/rows.rs"]
 mod rows;
 mod watch;
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use sqlx::Sqlite as Database;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
-    SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection as Connection, SqliteJournalMode, SqlitePool as Pool,
+    SqlitePoolOptions, SqliteRow as Row, SqliteSynchronous,
 };
 
-use super::{
-    Actor, Answer, AuditEntry, Change, Feed, Mode, Organization, Receipt, Refusal, Store,
-    StoreError, TenantSummary,
-};
-use crate::catalog::Catalog;
-use crate::model::time::to_micros;
-use crate::model::{License, Pin, TenantId, TenantRecord};
+use super::{Mode, Refusal, StoreError};
+use backend::Sql;
+
+type Transaction = sqlx::Transaction<'static, Database>;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
-/// A SQLite file with tenants and licenses.
-pub(super) struct Sqlite {
-    readers: SqlitePool,
-    /// None if the file was opened for reading only.
-    writer: Option<SqlitePool>,
-    watch: tokio::sync::Mutex<watch::Watch>,
-    /// Catalogs never change under their digest, so each is read and parsed once.
-    catalogs: Mutex<HashMap<String, Option<Catalog>>>,
+/// Opens the file that a URL names.
+pub(super) async fn open(url: &str, mode: Mode) -> Result<Sql, StoreError> {
+    let path = path(url)?;
+    let options = SqliteConnectOptions::new()
+        .filename(&path)
+        .foreign_keys(true)
+        .busy_timeout(Duration::from_secs(5));
+    let writer = match mode {
+        Mode::ReadOnly => None,
+        Mode::ReadWrite => Some(writer(&path, &options).await?),
+    };
+    if !path.exists() {
+        return Err(StoreError::Missing { place: path.display().to_string() });
+    }
+    let reading = options.read_only(true);
+    let readers = SqlitePoolOptions::new()
+        .max_connections(4)
+        .acquire_timeout(Duration::from_secs(2))
+        .connect_with(reading.clone())
+        .await
+        .map_err(refused)?;
+    let watch = watch::Watch::new(path, reading)?;
+    Sql::new(readers, writer, watch).await
 }
 
-impl Sqlite {
-    pub(super) async fn open(url: &str, mode: Mode) -> Result<Self, StoreError> {
-        let path = path(url)?;
-        let options = SqliteConnectOptions::new()
-            .filename(&path)
-            .foreign_keys(true)
-            .busy_timeout(Duration::from_secs(5));
-        let writer = match mode {
-            Mode::ReadOnly => None,
-            Mode::ReadWrite => Some(writer(&path, &options).await?),
-        };
-        if !path.exists() {
-            return Err(StoreError::Missing { place: path.display().to_string() });
-        }
-        let reading = options.read_only(true);
-        let readers = SqlitePoolOptions::new()
-            .max_connections(4)
-            .acquire_timeout(Duration::from_secs(2))
-            .connect_with(reading.clone())
-            .await
-            .map_err(refused)?;
-        fits(&readers).await?;
-        let watch = tokio::sync::Mutex::new(watch::Watch::new(path, reading)?);
-        Ok(Self { readers, writer, watch, catalogs: Mutex::default() })
-    }
-
-    fn writer(&self) -> Result<&SqlitePool, StoreError> {
-        self.writer.as_ref().ok_or_else(|| {
-            Refusal::Forbidden("the store was opened for reading only".to_owned()).into()
-        })
-    }
-
-    async fn record(&self, id: &TenantId) -> Result<Option<TenantRecord>, StoreError> {
-        // One transaction is one snapshot: the revision belongs to exactly these rows.
-        let mut snapshot = self.readers.begin().await.map_err(refused)?;
-        let Some(mut record) = rows::tenant(&mut snapshot, id).await? else { return Ok(None) };
-        record.licenses = rows::licenses(&mut snapshot, id).await?;
-        record.overrides = rows::overrides(&mut snapshot, id).await?;
-        for license in &mut record.licenses {
-            if let Some(pin) = &mut license.pin {
-                self.resolve_pin(&mut snapshot, pin).await?;
-            }
-        }
-        snapshot.commit().await.map_err(refused)?;
-        Ok(Some(record))
-    }
-
-    /// Finds the catalog of a pin, in memory or in the store.
-    async fn resolve_pin(
-        &self,
-        connection: &mut SqliteConnection,
-        pin: &mut Pin,
-    ) -> Result<(), StoreError> {
-        let known = self.remembered().get(&pin.digest).cloned();
-        pin.catalog = if let Some(catalog) = known {
-            catalog
-        } else {
-            let catalog = rows::catalog(connection, &pin.digest).await?;
-            self.remembered().insert(pin.digest.clone(), catalog.clone());
-            catalog
-        };
-        Ok(())
-    }
-
-    fn remembered(&self) -> std::sync::MutexGuard<'_, HashMap<String, Option<Catalog>>> {
-        self.catalogs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// A transaction that changes rows: IMMEDIATE takes the write lock before anything is read, so
+/// that what is checked stays true.
+async fn writing(writer: &Pool) -> Result<Transaction, StoreError> {
+    writer.begin_with("BEGIN IMMEDIATE").await.map_err(refused)
 }
 
-impl Store for Sqlite {
-    fn load<'a>(&'a self, tenant: &'a TenantId) -> Answer<'a, Option<TenantRecord>> {
-        Box::pin(self.record(tenant))
-    }
-
-    fn tenant_of<'a>(
-        &'a self,
-        issuer: &'a str,
-        organization: &'a str,
-    ) -> Answer<'a, Option<TenantId>> {
-        Box::pin(async move {
-            let mut reader = self.readers.acquire().await.map_err(refused)?;
-            rows::tenant_of(&mut reader, issuer, organization).await
-        })
-    }
-
-    fn tenant_count(&self) -> Answer<'_, u64> {
-        Box::pin(async move {
-            sqlx::query_scalar::<_, i64>("SELECT count(*) FROM tenants WHERE status <> 'closed'")
-                .fetch_one(&self.readers)
-                .await
-                .map_err(refused)
-                .map(i64::unsigned_abs)
-        })
-    }
-
-    fn tenants(&self) -> Answer<'_, Vec<TenantSummary>> {
-        Box::pin(async move {
-            let mut reader = self.readers.acquire().await.map_err(refused)?;
-            rows::tenants(&mut reader).await
-        })
-    }
-
-    fn organizations<'a>(&'a self, tenant: &'a TenantId) -> Answer<'a, Vec<Organization>> {
-        Box::pin(async move {
-            let mut reader = self.readers.acquire().await.map_err(refused)?;
-            rows::organizations(&mut reader, tenant).await
-        })
-    }
-
-    fn license<'a>(&'a self, id: &'a str) -> Answer<'a, Option<(TenantId, License)>> {
-        Box::pin(async move {
-            let mut reader = self.readers.acquire().await.map_err(refused)?;
-            rows::license(&mut reader, id).await
-        })
-    }
-
-    fn revisions(&self) -> Answer<'_, Vec<(TenantId, u64)>> {
-        Box::pin(async move {
-            let mut reader = self.readers.acquire().await.map_err(refused)?;
-            rows::revisions(&mut reader).await
-        })
-    }
-
-    fn position(&self) -> Answer<'_, u64> {
-        Box::pin(async move { self.watch.lock().await.position().await })
-    }
-
-    fn news(&self, after: u64) -> Answer<'_, Feed> {
-        Box::pin(async move { self.watch.lock().await.news(after).await })
-    }
-
-    fn publish<'a>(
-        &'a self,
-        catalog: &'a Catalog,
-        by: &'a Actor,
-        at: SystemTime,
-    ) -> Answer<'a, ()> {
-        Box::pin(async move {
-            let mut transaction =
-                self.writer()?.begin_with("BEGIN IMMEDIATE").await.map_err(refused)?;
-            sqlx::query(
-                "INSERT INTO catalogs (digest, name, body, published_at, published_by)
-                 VALUES ($1, $2, $3, $4, $5) ON CONFLICT (digest) DO NOTHING",
-            )
-            .bind(catalog.digest())
-            .bind(catalog.name())
-            .bind(catalog.text())
-            .bind(to_micros(at))
-            .bind(&by.name)
-            .execute(&mut *transaction)
-            .await
-            .map_err(refused)?;
-            sqlx::query(
-                "INSERT INTO current_catalog (one, digest) VALUES (1, $1)
-                 ON CONFLICT (one) DO UPDATE SET digest = excluded.digest",
-            )
-            .bind(catalog.digest())
-            .execute(&mut *transaction)
-            .await
-            .map_err(refused)?;
-            transaction.commit().await.map_err(refused)?;
-            // A pin that pointed into the void may have found its catalog now.
-            self.remembered().remove(catalog.digest());
-            Ok(())
-        })
-    }
-
-    fn current_catalog(&self) -> Answer<'_, Option<Catalog>> {
-        Box::pin(async move {
-            let mut reader = self.readers.acquire().await.map_err(refused)?;
-            let digest: Option<String> = sqlx::query_scalar("SELECT digest FROM current_catalog")
-                .fetch_optional(&mut *reader)
-                .await
-                .map_err(refused)?;
-            match digest {
-                Some(digest) => rows::catalog(&mut reader, &digest).await,
-                None => Ok(None),
-            }
-        })
-    }
-
-    fn apply<'a>(
-        &'a self,
-        change: &'a Change,
-        by: &'a Actor,
-        at: SystemTime,
-    ) -> Answer<'a, Receipt> {
-        Box::pin(async move { apply::apply(self.writer()?, change, by, at).await })
-    }
-
-    fn audit(&self, after: u64, limit: u32) -> Answer<'_, Vec<AuditEntry>> {
-        Box::pin(async move {
-            let mut reader = self.readers.acquire().await.map_err(refused)?;
-            rows::audit(&mut reader, after, limit).await
-        })
-    }
+/// A transaction that reads: all of it at one moment.
+async fn snapshot(readers: &Pool) -> Result<Transaction, StoreError> {
+    readers.begin().await.map_err(refused)
 }
 
 /// The file that a URL names.
@@ -253,7 +81,7 @@ fn path(url: &str) -> Result<PathBuf, StoreError> {
 }
 
 /// The one connection that writes, to a file that exists and has the current schema.
-async fn writer(path: &Path, options: &SqliteConnectOptions) -> Result<SqlitePool, StoreError> {
+async fn writer(path: &Path, options: &SqliteConnectOptions) -> Result<Pool, StoreError> {
     create(path)?;
     let options =
         options.clone().journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
@@ -282,29 +110,9 @@ fn create(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Refuses a file without the schema, or with one that this program does not know.
-async fn fits(readers: &SqlitePool) -> Result<(), StoreError> {
-    let applied: Result<Vec<i64>, _> =
-        sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success ORDER BY version")
-            .fetch_all(readers)
-            .await;
-    let applied = match applied {
-        Ok(applied) => applied,
-        Err(sqlx::Error::Database(error)) if error.message().contains("no such table") => {
-            return Err(StoreError::Schema("it is no store of this program".to_owned()));
-        }
-        Err(error) => return Err(refused(error)),
-    };
-    let known: Vec<i64> = MIGRATIONS.iter().map(|migration| migration.version).collect();
-    if applied == known {
-        return Ok(());
-    }
-    let (has, can) = (applied.last().unwrap_or(&0), known.last().unwrap_or(&0));
-    Err(StoreError::Schema(if has < can {
-        format!("it has version {has}, this program knows {can}; open it once for writing")
-    } else {
-        format!("it has version {has}, this program knows {can}; use a newer program")
-    }))
+/// True if the file has not even the table of the schema's versions.
+fn is_no_store(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(error) if error.message().contains("no such table"))
 }
 
 /// Turns an error of the driver into whose fault it is.

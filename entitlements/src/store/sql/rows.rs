@@ -1,18 +1,19 @@
 //! From rows to values; a row that cannot be read is an error, never a guess.
+//!
+//! One text for every SQL back end: each compiles it with its own driver.
 
 use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{FromRow, Row};
+use sqlx::{FromRow, Row as _};
 
-use super::{corrupt, refused};
+use super::{Connection, Database, Row, corrupt, refused};
 use crate::catalog::Catalog;
 use crate::model::time::from_micros;
 use crate::model::{Effect, License, Override, Pin, TenantId, TenantRecord};
 use crate::store::{AuditEntry, Organization, StoreError, TenantSummary};
 
 pub(super) async fn tenant(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     id: &TenantId,
 ) -> Result<Option<TenantRecord>, StoreError> {
     let row =
@@ -34,9 +35,7 @@ pub(super) async fn tenant(
     }))
 }
 
-pub(super) async fn tenants(
-    connection: &mut SqliteConnection,
-) -> Result<Vec<TenantSummary>, StoreError> {
+pub(super) async fn tenants(connection: &mut Connection) -> Result<Vec<TenantSummary>, StoreError> {
     let rows =
         sqlx::query("SELECT id, name, status, revision, created_at FROM tenants ORDER BY id")
             .fetch_all(connection)
@@ -58,7 +57,7 @@ pub(super) async fn tenants(
 }
 
 pub(super) async fn revisions(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<Vec<(TenantId, u64)>, StoreError> {
     let rows = sqlx::query("SELECT id, revision FROM tenants")
         .fetch_all(connection)
@@ -70,7 +69,7 @@ pub(super) async fn revisions(
 }
 
 pub(super) async fn tenant_of(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     issuer: &str,
     organization: &str,
 ) -> Result<Option<TenantId>, StoreError> {
@@ -86,7 +85,7 @@ pub(super) async fn tenant_of(
 }
 
 pub(super) async fn organizations(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     tenant: &TenantId,
 ) -> Result<Vec<Organization>, StoreError> {
     let rows: Vec<(String, String)> = sqlx::query_as(
@@ -101,7 +100,7 @@ pub(super) async fn organizations(
 }
 
 pub(super) async fn licenses(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     tenant: &TenantId,
 ) -> Result<Vec<License>, StoreError> {
     let rows: Vec<LicenseRow> = sqlx::query_as(
@@ -117,7 +116,7 @@ pub(super) async fn licenses(
 }
 
 pub(super) async fn license(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     id: &str,
 ) -> Result<Option<(TenantId, License)>, StoreError> {
     let row: Option<LicenseRow> = sqlx::query_as(
@@ -133,7 +132,7 @@ pub(super) async fn license(
 }
 
 pub(super) async fn overrides(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     tenant: &TenantId,
 ) -> Result<Vec<Override>, StoreError> {
     let rows: Vec<OverrideRow> = sqlx::query_as(
@@ -148,7 +147,7 @@ pub(super) async fn overrides(
 }
 
 pub(super) async fn exception(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     id: &str,
 ) -> Result<Option<(TenantId, Override)>, StoreError> {
     let row: Option<OverrideRow> = sqlx::query_as(
@@ -165,7 +164,7 @@ pub(super) async fn exception(
 /// The catalog under a digest. One that this program cannot read any more is none: the licenses
 /// that keep to it name an unknown plan.
 pub(super) async fn catalog(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     digest: &str,
 ) -> Result<Option<Catalog>, StoreError> {
     let body: Option<String> = sqlx::query_scalar("SELECT body FROM catalogs WHERE digest = $1")
@@ -179,7 +178,7 @@ pub(super) async fn catalog(
 }
 
 pub(super) async fn audit(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     after: u64,
     limit: u32,
 ) -> Result<Vec<AuditEntry>, StoreError> {
@@ -298,18 +297,18 @@ impl OverrideRow {
     }
 }
 
-fn tenant_id(row: &SqliteRow, column: &str) -> Result<TenantId, StoreError> {
+fn tenant_id(row: &Row, column: &str) -> Result<TenantId, StoreError> {
     get::<String>(row, column)?.parse().map_err(|error| corrupt(column, error))
 }
 
-fn hash(row: &SqliteRow, column: &str) -> Result<[u8; 32], StoreError> {
+fn hash(row: &Row, column: &str) -> Result<[u8; 32], StoreError> {
     let bytes: Vec<u8> = get(row, column)?;
     bytes.try_into().map_err(|_| corrupt(column, "a hash has 32 bytes"))
 }
 
-fn get<'r, T>(row: &'r SqliteRow, column: &str) -> Result<T, StoreError>
+fn get<'r, T>(row: &'r Row, column: &str) -> Result<T, StoreError>
 where
-    T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
+    T: sqlx::Decode<'r, Database> + sqlx::Type<Database>,
 {
     row.try_get(column).map_err(|error| corrupt(column, error))
 }

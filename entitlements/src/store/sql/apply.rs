@@ -1,10 +1,10 @@
 //! One change in one transaction: rows, revision, feed and audit entry, or nothing.
+//!
+//! One text for every SQL back end: each compiles it with its own driver.
 
 use std::time::SystemTime;
 
-use sqlx::sqlite::{SqliteConnection, SqlitePool};
-
-use super::{refused, rows};
+use super::{Connection, Pool, refused, rows, writing};
 use crate::model::time::to_micros;
 use crate::model::{License, Override, TenantId, TenantStatus};
 use crate::store::change::{
@@ -13,13 +13,12 @@ use crate::store::change::{
 use crate::store::{Actor, AuditEntry, Change, Organization, Receipt, Refusal, StoreError};
 
 pub(super) async fn apply(
-    writer: &SqlitePool,
+    writer: &Pool,
     change: &Change,
     by: &Actor,
     at: SystemTime,
 ) -> Result<Receipt, StoreError> {
-    // IMMEDIATE takes the write lock before anything is read: what is checked stays true.
-    let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await.map_err(refused)?;
+    let mut transaction = writing(writer).await?;
     let done = rows_changed(&mut transaction, change, by, at).await?;
     append(&mut transaction, change, &done, by, at).await?;
     let revision: i64 = sqlx::query_scalar("SELECT revision FROM tenants WHERE id = $1")
@@ -32,7 +31,7 @@ pub(super) async fn apply(
 }
 
 async fn rows_changed(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     change: &Change,
     by: &Actor,
     at: SystemTime,
@@ -111,7 +110,7 @@ async fn rows_changed(
 }
 
 async fn add_tenant(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     id: &TenantId,
     name: &str,
     organizations: &[Organization],
@@ -139,7 +138,7 @@ async fn add_tenant(
 }
 
 async fn map(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     tenant: &TenantId,
     organization: &Organization,
     at: SystemTime,
@@ -166,7 +165,7 @@ async fn map(
     Ok(())
 }
 
-async fn unmap(tx: &mut SqliteConnection, organization: &Organization) -> Result<Done, StoreError> {
+async fn unmap(tx: &mut Connection, organization: &Organization) -> Result<Done, StoreError> {
     let Some(tenant) = rows::tenant_of(tx, &organization.issuer, &organization.id).await? else {
         let name = organization.to_string();
         return Err(Refusal::NotFound { what: "mapped organization", name }.into());
@@ -186,7 +185,7 @@ async fn unmap(tx: &mut SqliteConnection, organization: &Organization) -> Result
 }
 
 async fn set_status(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     tenant: &TenantId,
     status: TenantStatus,
     reason: Option<&str>,
@@ -217,7 +216,7 @@ async fn set_status(
 }
 
 async fn grant(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     tenant: &TenantId,
     license: &License,
     by: &Actor,
@@ -255,7 +254,7 @@ async fn grant(
 }
 
 async fn add_override(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     tenant: &TenantId,
     exception: &Override,
     at: SystemTime,
@@ -288,7 +287,7 @@ async fn add_override(
 }
 
 async fn revoke_override(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     id: &str,
     by: &Actor,
     at: SystemTime,
@@ -315,20 +314,14 @@ async fn revoke_override(
     })
 }
 
-async fn known_tenant(
-    tx: &mut SqliteConnection,
-    id: &TenantId,
-) -> Result<TenantStatus, StoreError> {
+async fn known_tenant(tx: &mut Connection, id: &TenantId) -> Result<TenantStatus, StoreError> {
     match rows::tenant(tx, id).await? {
         Some(record) => Ok(record.status),
         None => Err(Refusal::NotFound { what: "tenant", name: id.to_string() }.into()),
     }
 }
 
-async fn known_license(
-    tx: &mut SqliteConnection,
-    id: &str,
-) -> Result<(TenantId, License), StoreError> {
+async fn known_license(tx: &mut Connection, id: &str) -> Result<(TenantId, License), StoreError> {
     match rows::license(tx, id).await? {
         Some(found) => Ok(found),
         None => Err(Refusal::NotFound { what: "license", name: id.to_owned() }.into()),
@@ -336,7 +329,7 @@ async fn known_license(
 }
 
 async fn license_done(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     tenant: TenantId,
     before: &License,
 ) -> Result<Done, StoreError> {
@@ -351,7 +344,7 @@ async fn license_done(
 
 /// Chains the audit entry to the head of the log.
 async fn append(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     change: &Change,
     done: &Done,
     by: &Actor,

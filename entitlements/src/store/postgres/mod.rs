@@ -1,0 +1,148 @@
+//! The store for many hosts: PostgreSQL 15 or newer.
+//!
+//! Writers are serialised by an advisory lock until their commit, so that the order of the feed is
+//! the order of commits. One connection of each service listens for `entitlements` and looks at
+//! the feed once a second besides: a notification only makes the news faster, never possible.
+//! That connection must reach the server itself; a pooler that shares connections between
+//! transactions loses notifications, and changes then arrive a second later.
+
+#[cfg_attr(feature = "sqlite", expect(clippy::duplicate_mod, reason = "compiled for each driver"))]
+#[path = "../sql/apply.rs"]
+mod apply;
+#[cfg_attr(feature = "sqlite", expect(clippy::duplicate_mod, reason = "compiled for each driver"))]
+#[path = "../sql/backend.rs"]
+mod backend;
+#[cfg_attr(feature = "sqlite", expect(clippy::duplicate_mod, reason = "compiled for each driver"))]
+#[path = "../sql/rows.rs"]
+mod rows;
+mod watch;
+
+use std::time::Duration;
+
+use sqlx::Postgres as Database;
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::postgres::{
+    PgConnectOptions, PgConnection as Connection, PgPool as Pool, PgPoolOptions, PgRow as Row,
+};
+
+use super::{Mode, Refusal, StoreError};
+use backend::Sql;
+
+type Transaction = sqlx::Transaction<'static, Database>;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
+
+/// Opens the database that a URL names.
+pub(super) async fn open(url: &str, mode: Mode) -> Result<Sql, StoreError> {
+    let options: PgConnectOptions = url.parse().map_err(|error| {
+        // What the driver has to say may repeat a part of the URL, and with it a password.
+        let _: sqlx::Error = error;
+        StoreError::address(url, "write `postgres://USER@HOST/DATABASE`")
+    })?;
+    let place = place(&options);
+    let options = options.application_name("tiergate");
+    let readers = connect(&options, 4, &place).await?;
+    let writer = match mode {
+        Mode::ReadOnly => None,
+        Mode::ReadWrite => {
+            let writer = connect(&options, 2, &place).await?;
+            MIGRATIONS.run(&writer).await.map_err(not_migrated)?;
+            Some(writer)
+        }
+    };
+    Sql::new(readers, writer, watch::Watch::new(options)).await
+}
+
+async fn connect(
+    options: &PgConnectOptions,
+    connections: u32,
+    place: &str,
+) -> Result<Pool, StoreError> {
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_secs(5))
+        .connect_with(options.clone())
+        .await
+        .map_err(|error| match refused(error) {
+            StoreError::Unavailable(why) => StoreError::Unavailable(format!("{place}: {why}")),
+            other => other,
+        })
+}
+
+/// The database and its host, as a message names them: never with a password.
+fn place(options: &PgConnectOptions) -> String {
+    let database = options.get_database().unwrap_or_else(|| options.get_username());
+    match options.get_socket() {
+        Some(folder) => format!("database `{database}` at `{}`", folder.display()),
+        None => format!("database `{database}` at `{}:{}`", options.get_host(), options.get_port()),
+    }
+}
+
+/// A transaction that changes rows. The lock comes before anything is read: what is checked stays
+/// true, and the next writer waits until the commit.
+async fn writing(writer: &Pool) -> Result<Transaction, StoreError> {
+    let mut transaction =
+        writer.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await.map_err(refused)?;
+    sqlx::query("SELECT pg_advisory_xact_lock(4711)")
+        .execute(&mut *transaction)
+        .await
+        .map_err(refused)?;
+    Ok(transaction)
+}
+
+/// A transaction that reads: all of it at one moment.
+async fn snapshot(readers: &Pool) -> Result<Transaction, StoreError> {
+    readers.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(refused)
+}
+
+/// True if the database has not even the table of the schema's versions.
+fn is_no_store(error: &sqlx::Error) -> bool {
+    code(error).as_deref() == Some(UNDEFINED_TABLE)
+}
+
+fn not_migrated(error: MigrateError) -> StoreError {
+    match error {
+        MigrateError::Execute(error) if error.as_database_error().is_none() => refused(error),
+        error => StoreError::Schema(error.to_string()),
+    }
+}
+
+/// Turns an error of the driver into whose fault it is.
+#[expect(clippy::needless_pass_by_value, reason = "this is the form that `map_err` calls")]
+fn refused(error: sqlx::Error) -> StoreError {
+    let code = code(&error);
+    match (&error, code.as_deref()) {
+        // What a rule of the schema forbids, and values that no column takes.
+        (sqlx::Error::Database(database), Some(code))
+            if code.starts_with("23") || code.starts_with("22") =>
+        {
+            let message = database.message();
+            let message = match database.constraint() {
+                Some(rule) if !message.contains(rule) => format!("{message} (`{rule}`)"),
+                _ => message.to_owned(),
+            };
+            Refusal::Forbidden(message).into()
+        }
+        (sqlx::Error::Database(database), Some(UNDEFINED_TABLE)) => {
+            StoreError::Schema(database.message().to_owned())
+        }
+        (sqlx::Error::Database(database), _) => {
+            StoreError::Unavailable(database.message().to_owned())
+        }
+        (sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_), _) => {
+            StoreError::Corrupt(error.to_string())
+        }
+        _ => StoreError::Unavailable(error.to_string()),
+    }
+}
+
+fn code(error: &sqlx::Error) -> Option<String> {
+    error.as_database_error()?.code().map(std::borrow::Cow::into_owned)
+}
+
+/// A row that the schema should not have let in.
+fn corrupt(place: &str, error: impl std::fmt::Display) -> StoreError {
+    StoreError::Corrupt(format!("{place}: {error}"))
+}
+
+const UNDEFINED_TABLE: &str = "42P01";

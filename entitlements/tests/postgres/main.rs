@@ -1,0 +1,7 @@
+//! The store for many hosts, before a real server.
+//!
+//! Every test here needs the programs of PostgreSQL 15 or newer and is therefore left out by a
+//! plain `cargo test`, which says so.
+
+mod cluster;
+mod rules;

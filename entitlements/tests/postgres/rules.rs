@@ -1,0 +1,302 @@
+//! The suite that every store passes, and what the database itself refuses.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use entitlements::StoreError;
+use entitlements::store::{self, Actor, Change, Mode, Store, conformance};
+use sqlx::{Connection, Executor};
+
+use crate::cluster::Database;
+
+async fn opened(database: &Database) -> Arc<dyn Store> {
+    store::open(&database.url(), Mode::ReadWrite).await.expect("it is brought to the schema")
+}
+
+fn add(tenant: &str) -> Change {
+    Change::AddTenant {
+        id: tenant.parse().expect("it is a tenant id"),
+        name: format!("The {tenant}"),
+        organizations: Vec::new(),
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; run cargo xtask test"]
+async fn it_does_what_every_store_does() {
+    for (name, check) in conformance::ALL {
+        println!("{name}");
+        let database = Database::new().await;
+        check(opened(&database).await).await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; run cargo xtask test"]
+async fn an_empty_database_is_no_store_until_it_is_opened_for_writing() {
+    let database = Database::new().await;
+    let Err(error) = store::open(&database.url(), Mode::ReadOnly).await else { panic!("opened") };
+    assert!(matches!(error, StoreError::Schema(_)), "{error}");
+    // Several replicas start at once.
+    let (one, other) = tokio::join!(opened(&database), opened(&database));
+    assert_eq!(one.tenant_count().await, Ok(0));
+    assert_eq!(other.tenant_count().await, Ok(0));
+    let url = database.url().replacen("postgres:", "postgresql:", 1);
+    let store = store::open(&url, Mode::ReadOnly).await.expect("now it can be read");
+    let error = store
+        .apply(&add("acme"), &Actor::person("test"), UNIX_EPOCH)
+        .await
+        .expect_err("it is only read");
+    assert!(error.to_string().contains("for reading only"), "{error}");
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; run cargo xtask test"]
+async fn a_newer_schema_is_not_touched() {
+    let database = Database::new().await;
+    opened(&database).await;
+    let mut shell = database.shell().await;
+    shell
+        .execute(
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+             VALUES (9999, 'from the future', TRUE, '\\x00', 0)",
+        )
+        .await
+        .expect("it is written");
+    for mode in [Mode::ReadOnly, Mode::ReadWrite] {
+        let Err(error) = store::open(&database.url(), mode).await else { panic!("it was opened") };
+        assert!(matches!(error, StoreError::Schema(_)), "{error}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; run cargo xtask test"]
+async fn errors_name_the_place_and_never_the_password() {
+    let database = Database::new().await;
+    for (url, expected) in [
+        ("postgres://me:hunter2@localhost/plans?host=/nowhere".to_owned(), "`plans` at `/nowhere`"),
+        ("postgres://me:hunter2@127.0.0.1:1/plans".to_owned(), "`plans` at `127.0.0.1:1`"),
+        (database.url().replace("test_", "none_"), "does not exist"),
+        ("postgres://me:hunter2@host:port/plans".to_owned(), "postgres://USER@HOST/DATABASE"),
+        ("postgres://me@db/plans?sslmode=hunter2".to_owned(), "postgres://USER@HOST/DATABASE"),
+        ("postgres://db/plans?password=hunter2&port=x".to_owned(), "postgres://USER@HOST/DATABASE"),
+    ] {
+        let Err(error) = store::open(&url, Mode::ReadWrite).await else { panic!("{url}") };
+        let told = error.to_string();
+        assert!(told.contains(expected), "{url}: {told}");
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+}
+
+/// What must never happen is refused by the database, also to whoever has a shell.
+#[tokio::test]
+#[ignore = "needs PostgreSQL; run cargo xtask test"]
+async fn the_database_refuses_what_must_never_happen() {
+    let database = Database::new().await;
+    opened(&database).await;
+    let mut shell = database.shell().await;
+    let zeros = "decode(repeat('00', 32), 'hex')";
+    let ones = "decode(repeat('11', 32), 'hex')";
+    let entry = "INSERT INTO audit_log (at, actor, actor_kind, action, object, seq, prev_hash, hash) VALUES (0, 'sue', 'person', 'x', 'y', ";
+    let tenant = "INSERT INTO tenants (created_at, updated_at, name, id) VALUES (0, 0, 'x', ";
+    let license = "INSERT INTO licenses (source, created_at, created_by, id, tenant_id, kind, plan, starts_at, ends_at, grace_s, quantity) VALUES ('manual', 0, 'sue', ";
+    let exception = "INSERT INTO overrides (tenant_id, feature, created_at, created_by, id, effect, value, starts_at, ends_at, permanent, reason) VALUES ('acme', 'exchange_replay', 0, 'sue', ";
+    for statement in [
+        format!("{tenant}'acme')"),
+        format!("{tenant}'globex')"),
+        "INSERT INTO tenant_organizations VALUES ('https://id.test', 'org_1', 'acme', 0)"
+            .to_owned(),
+        format!("{license}'lic_1', 'acme', 'base', 'mid', 0, NULL, 0, 1)"),
+        "UPDATE licenses SET revoked_at = 5, status_reason = 'x' WHERE id = 'lic_1'".to_owned(),
+        format!("{exception}'ovr_1', 'deny', NULL, 0, 9, 0, 'because of it')"),
+        format!("{exception}'ovr_2', 'deny', NULL, 9, 10, 0, 'because of it')"),
+        format!("{entry}1, {zeros}, {ones})"),
+        "UPDATE tenants SET status = 'closed', status_reason = 'x' WHERE id = 'globex'".to_owned(),
+        format!("INSERT INTO catalogs VALUES ('{}', 'x', 'x', 0, 'sue')", "0".repeat(64)),
+    ] {
+        shell.execute(sqlx::AssertSqlSafe(statement.clone())).await.expect(&statement);
+    }
+    let bad = [
+        format!("{tenant}'Acme')"),
+        format!("{tenant}'-acme')"),
+        format!("{tenant}'ac me')"),
+        format!("{tenant}E'acme\\n')"),
+        format!("{tenant}'äcme')"),
+        format!("{tenant}'')"),
+        format!("{tenant}'{}')", "a".repeat(64)),
+        format!("{tenant}'acme')"),
+        "UPDATE tenants SET id = 'other' WHERE id = 'acme'".to_owned(),
+        "DELETE FROM tenants WHERE id = 'globex'".to_owned(),
+        "UPDATE tenants SET status = 'active' WHERE id = 'globex'".to_owned(),
+        "UPDATE tenants SET status = 'suspended' WHERE id = 'acme'".to_owned(),
+        "UPDATE tenants SET status = 'gone' WHERE id = 'acme'".to_owned(),
+        "UPDATE tenants SET revision = 1 WHERE id = 'acme'".to_owned(),
+        "TRUNCATE tenants CASCADE".to_owned(),
+        "INSERT INTO tenant_organizations VALUES ('https://id.test', 'org_1', 'globex', 0)"
+            .to_owned(),
+        "INSERT INTO tenant_organizations VALUES ('https://id.test', 'org_2', 'nobody', 0)"
+            .to_owned(),
+        "TRUNCATE tenant_organizations".to_owned(),
+        format!("{license}'l', 'nobody', 'base', 'mid', 0, 9, 0, 1)"),
+        format!("{license}'l', 'acme', 'gift', 'mid', 0, 9, 0, 1)"),
+        format!("{license}'l', 'acme', 'base', 'mid', 9, 9, 0, 1)"),
+        format!("{license}'l', 'acme', 'base', 'mid', 0, 9, -1, 1)"),
+        format!("{license}'l', 'acme', 'base', 'mid', 0, 9, 0, 2)"),
+        format!("{license}'l', 'acme', 'addon', 'pack', 0, 9, 0, 0)"),
+        format!("{license}'l', 'acme', 'trial', 'mid', 0, 9, 1, 1)"),
+        format!("{license}'l', 'acme', 'trial', 'mid', 0, NULL, 0, 1)"),
+        format!("{license}'lic_1', 'acme', 'base', 'mid', 0, 9, 0, 1)"),
+        "UPDATE licenses SET revoked_at = NULL WHERE id = 'lic_1'".to_owned(),
+        "UPDATE licenses SET tenant_id = 'globex' WHERE id = 'lic_1'".to_owned(),
+        "UPDATE licenses SET source = 'file' WHERE id = 'lic_1'".to_owned(),
+        "DELETE FROM licenses".to_owned(),
+        "TRUNCATE licenses".to_owned(),
+        format!("{exception}'o', 'deny', NULL, 0, NULL, 0, 'because of it')"),
+        format!("{exception}'o', 'deny', NULL, 0, 9, 1, 'because of it')"),
+        format!("{exception}'o', 'deny', 'yes', 0, 9, 0, 'because of it')"),
+        format!("{exception}'o', 'raise', NULL, 0, 9, 0, 'because of it')"),
+        format!("{exception}'o', 'raise', 'yes', 9, 9, 0, 'because of it')"),
+        format!("{exception}'o', 'raise', 'yes', 0, 9, 0, '   no   ')"),
+        format!("{exception}'o', 'deny', NULL, 8, 9, 0, 'because of it')"),
+        "DELETE FROM overrides".to_owned(),
+        "TRUNCATE overrides".to_owned(),
+        "UPDATE catalogs SET body = 'y'".to_owned(),
+        "DELETE FROM catalogs".to_owned(),
+        "UPDATE changes SET seq = DEFAULT".to_owned(),
+        "TRUNCATE changes".to_owned(),
+        "DELETE FROM audit_log".to_owned(),
+        "TRUNCATE audit_log".to_owned(),
+        "UPDATE audit_log SET actor = 'mallory'".to_owned(),
+        format!("{entry}2, {zeros}, decode(repeat('22', 32), 'hex'))"),
+        format!("{entry}3, {ones}, decode(repeat('22', 32), 'hex'))"),
+        format!("{entry}2, {ones}, {ones})"),
+    ];
+    for statement in bad {
+        let outcome = shell.execute(sqlx::AssertSqlSafe(statement.clone())).await;
+        let Err(sqlx::Error::Database(error)) = outcome else {
+            panic!("not refused: {statement}: {outcome:?}")
+        };
+        // Refused by a rule, not for a mistake in this test: class 23 is "integrity constraint".
+        let code = error.code().expect("the server says why");
+        assert!(code.starts_with("23"), "{statement}: {code}: {error}");
+    }
+}
+
+/// A change by hand reaches running services too: the triggers feed it.
+#[tokio::test]
+#[ignore = "needs PostgreSQL; run cargo xtask test"]
+async fn a_change_by_hand_grows_the_revision_and_is_in_the_feed() {
+    let database = Database::new().await;
+    let store = opened(&database).await;
+    let mut shell = database.shell().await;
+    // Whatever the operator's search path is, the triggers find their tables.
+    shell.execute("SET search_path = pg_catalog").await.expect("it is set");
+    shell
+        .execute(
+            "INSERT INTO public.tenants (id, name, created_at, updated_at) VALUES ('acme', 'Acme', 0, 0)",
+        )
+        .await
+        .expect("it is added");
+    let acme = "acme".parse().expect("it is a tenant id");
+    for statement in [
+        "UPDATE public.tenants SET name = 'ACME' WHERE id = 'acme'",
+        "INSERT INTO public.tenant_organizations VALUES ('https://id.test', 'org_1', 'acme', 0)",
+        "DELETE FROM public.tenant_organizations",
+        "INSERT INTO public.licenses (id, tenant_id, kind, plan, starts_at, source, created_at, created_by)
+         VALUES ('lic_1', 'acme', 'base', 'mid', 0, 'manual', 0, 'sue')",
+        "UPDATE public.licenses SET ends_at = 7 WHERE id = 'lic_1'",
+        "INSERT INTO public.overrides (id, tenant_id, feature, effect, starts_at, ends_at, reason, created_at, created_by)
+         VALUES ('ovr_1', 'acme', 'topology_graph', 'deny', 0, 9, 'because of it', 0, 'sue')",
+        "UPDATE public.overrides SET revoked_at = 1, revoked_by = 'sue'",
+    ] {
+        let before = store.load(&acme).await.expect("it answers").expect("it is there").revision;
+        let place = store.position().await.expect("it answers");
+        shell.execute(statement).await.expect(statement);
+        let after = store.load(&acme).await.expect("it answers").expect("it is there").revision;
+        assert!(after > before, "{statement}");
+        assert!(store.position().await.expect("it answers") > place, "{statement}");
+    }
+}
+
+/// A writer that has its place in the feed and does not commit yet makes the next one wait: the
+/// feed never shows a place before a smaller one.
+#[tokio::test]
+#[ignore = "needs PostgreSQL; run cargo xtask test"]
+async fn the_order_of_the_feed_is_the_order_of_commits() {
+    let database = Database::new().await;
+    let store = opened(&database).await;
+    for tenant in ["acme", "globex"] {
+        store.apply(&add(tenant), &Actor::person("test"), UNIX_EPOCH).await.expect("added");
+    }
+    let start = store.position().await.expect("it answers");
+    let mut shell = database.shell().await;
+    let mut slow = shell.begin().await.expect("it begins");
+    slow.execute("UPDATE tenants SET name = 'slow' WHERE id = 'acme'").await.expect("changed");
+    let quick = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { store.apply(&add("quick"), &Actor::person("test"), UNIX_EPOCH).await }
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!quick.is_finished(), "it waits for the writer before it");
+    assert_eq!(store.position().await, Ok(start));
+    slow.commit().await.expect("it is committed");
+    quick.await.expect("it ends").expect("it is added");
+    let feed = store.news(start).await.expect("it answers");
+    let order: Vec<_> = feed.tenants.iter().map(entitlements::TenantId::as_str).collect();
+    assert_eq!(order, ["acme", "quick"]);
+}
+
+/// Many writers, by two programs and by hand: a reader of the feed misses none of their changes,
+/// the audit log is one chain, and nobody is left waiting for another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL; run cargo xtask test"]
+async fn many_writers_at_once() {
+    let database = Database::new().await;
+    let stores = [opened(&database).await, opened(&database).await];
+    let mut writers = tokio::task::JoinSet::new();
+    for writer in 0..6 {
+        let store = Arc::clone(&stores[writer % 2]);
+        writers.spawn(async move {
+            for number in 0..15 {
+                let change = add(&format!("t-{writer}-{number}"));
+                store.apply(&change, &Actor::person("test"), UNIX_EPOCH).await.expect("added");
+            }
+        });
+    }
+    for hand in 0..2 {
+        let mut shell = database.shell().await;
+        writers.spawn(async move {
+            for number in 0..15 {
+                let statement = format!(
+                    "INSERT INTO tenants (id, name, created_at, updated_at) VALUES ('h-{hand}-{number}', 'x', 0, 0);
+                     UPDATE tenants SET name = 'y' WHERE id LIKE 'h-%'"
+                );
+                shell.execute(sqlx::AssertSqlSafe(statement)).await.expect("changed");
+            }
+        });
+    }
+    let mut heard = HashMap::new();
+    let mut position = 0;
+    let mut done = false;
+    while !done || stores[0].position().await.expect("it answers") > position {
+        let feed = stores[0].news(position).await.expect("it answers");
+        position = feed.position;
+        for tenant in feed.tenants {
+            *heard.entry(tenant).or_insert(0_u64) += 1;
+        }
+        done = done || writers.try_join_next().is_none() && writers.is_empty();
+    }
+    let revisions = stores[1].revisions().await.expect("it answers");
+    assert_eq!(revisions.len(), 6 * 15 + 2 * 15);
+    for (tenant, revision) in revisions {
+        assert_eq!(heard.get(&tenant), Some(&revision), "each revision of {tenant} is told once");
+    }
+    let log = stores[0].audit(0, 1000).await.expect("it answers");
+    assert_eq!(log.len(), 6 * 15);
+    let mut before = None;
+    for entry in &log {
+        assert!(entry.follows(before), "the chain holds");
+        before = Some(entry);
+    }
+}
