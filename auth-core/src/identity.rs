@@ -8,7 +8,7 @@ use std::{
 
 /// A verified caller. Cheap to clone.
 ///
-/// An `Identity` exists only after every rule of [`crate::verify`] held; nothing later checks the
+/// An `Identity` exists only after every rule of the verifier held; nothing later checks the
 /// token again, except that [`crate::Verifier`] judges its times on each use.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Identity(Arc<Parts>);

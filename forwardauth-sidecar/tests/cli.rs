@@ -73,7 +73,7 @@ impl Folder {
         };
         let folder = tempfile::tempdir().expect("a folder");
         let write = |name: &str, text: &str| {
-            std::fs::write(folder.path().join(name), text).expect("written")
+            std::fs::write(folder.path().join(name), text).expect("written");
         };
         write("tiergate.toml", &CONFIG.replace("GATEWAY", &free()).replace("ADMIN", &free()));
         write("plans.toml", include_str!("../../plans.toml"));

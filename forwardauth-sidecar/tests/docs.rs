@@ -31,7 +31,8 @@ fn every_reason_is_documented() {
         String::from("| status | reason | what it means | what helps |\n|---|---|---|---|\n");
     for (status, reasons) in by_status {
         for r in reasons {
-            table += &format!("| {status} | `{}` | {} | {} |\n", r.code(), r.title(), r.remedy());
+            let (code, title, remedy) = (r.code(), r.title(), r.remedy());
+            table += format!("| {status} | `{code}` | {title} | {remedy} |\n").as_str();
         }
     }
     check("reasons", &table);
