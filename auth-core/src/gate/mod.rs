@@ -17,6 +17,14 @@ mod layer;
 mod require;
 mod requirement;
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::SystemTime,
+};
+
 use entitlements::{CheckError, EntitlementService, EntitlementSet, TenantId, TenantRef};
 
 pub use self::{
@@ -38,12 +46,17 @@ use crate::{
 pub struct Gate {
     verifier: Verifier,
     entitlements: EntitlementService,
+    /// When the store last said that it has one tenant, in milliseconds since 1970; 0: never.
+    alone: Arc<AtomicU64>,
 }
+
+/// For how long an answer to "is there only one tenant?" counts: a second one is seen in time.
+const ALONE_FOR_MILLIS: u64 = 1_000;
 
 impl Gate {
     /// A gate over both.
     pub fn new(verifier: Verifier, entitlements: EntitlementService) -> Self {
-        Self { verifier, entitlements }
+        Self { verifier, entitlements, alone: Arc::default() }
     }
 
     /// The verifier.
@@ -72,8 +85,14 @@ impl Gate {
             Named::Organization(organization) => {
                 Tenant::Known(self.entitlements.cached(organization)?)
             }
-            // Whether it is still the only tenant is for the store to say.
-            Named::Single(_) => return None,
+            Named::Single(tenant) => {
+                let alone = self.alone.load(Ordering::Relaxed);
+                if self.millis().abs_diff(alone) >= ALONE_FOR_MILLIS {
+                    return None;
+                }
+                let id: TenantId = tenant.parse().ok()?;
+                Tenant::Known(self.entitlements.cached(TenantRef::Id(&id))?)
+            }
         };
         Some(decide(need, &identity, tenant))
     }
@@ -110,10 +129,25 @@ impl Gate {
         let id: TenantId =
             tenant.parse().map_err(|_| unknown(format!("`single_tenant` `{tenant}`")))?;
         let set = self.entitlements.entitlements(TenantRef::Id(&id)).await?;
-        match self.entitlements.tenant_count().await? {
-            0 | 1 => Ok(set),
-            n => Err(unknown(format!("whose token this is among {n} tenants (`single_tenant`)"))),
+        match self.entitlements.tenant_count().await {
+            Ok(0 | 1) => {
+                self.alone.store(self.millis(), Ordering::Relaxed);
+                Ok(set)
+            }
+            Ok(n) => {
+                self.alone.store(0, Ordering::Relaxed);
+                let whose = format!("whose token this is among {n} tenants (`single_tenant`)");
+                Err(unknown(whose))
+            }
+            // The rows at hand go on during an outage, and so does what was said of them.
+            Err(_) if self.alone.load(Ordering::Relaxed) != 0 => Ok(set),
+            Err(error) => Err(error.into()),
         }
+    }
+
+    fn millis(&self) -> u64 {
+        let since = self.verifier.now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 }
 

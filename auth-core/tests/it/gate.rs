@@ -158,6 +158,21 @@ async fn a_single_tenant_stands_for_nobody_when_there_are_two() {
     let viewer = |w: &World| w.issuer.token(UI).client("ui").roles(["server:viewer"]).sign();
     let need = Requirement::tenant();
     assert_eq!(alone.ask(Some(&viewer(&alone)), &need).await, "allow acme");
+    // It was said to be alone: that goes on while nobody can be asked, as its rows do.
+    alone.clock.advance(Duration::from_secs(5));
+    alone.store.set_down(true);
+    assert_eq!(alone.ask(Some(&viewer(&alone)), &need).await, "allow acme");
+    alone.store.set_down(false);
+    // A second tenant ends it within a second.
+    let newcomer = Change::AddTenant {
+        id: "globex".parse().expect("an id"),
+        name: "Globex".into(),
+        organizations: Vec::new(),
+    };
+    alone.store.apply(&newcomer).expect("a new tenant");
+    alone.clock.advance(Duration::from_secs(1));
+    assert_eq!(alone.ask(Some(&viewer(&alone)), &need).await, "unknown_tenant");
+
     let crowded = world();
     assert_eq!(crowded.ask(Some(&viewer(&crowded)), &need).await, "unknown_tenant");
     // With an organization it is said whose token it is.
