@@ -1,5 +1,9 @@
 //! The task that keeps the cache true: it follows the store's feed of changes, and looks at
 //! everything again after each interruption.
+//!
+//! How news arrive is the store's business: PostgreSQL notifies, SQLite is asked. Here counts only
+//! that an error means an interruption, that after one everything is compared, and that rows with
+//! a smaller revision never take the place of greater ones unless the store itself went back.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -126,6 +130,10 @@ async fn turn(shared: &Shared, store: &dyn Store, course: &mut Course) -> Result
     let Some(after) = course.position else {
         // The place comes first: what changes during the sweep is told again by the feed.
         let start = store.position().await?;
+        if start < shared.health.position.load(Ordering::Relaxed) {
+            // While nobody listened, the store became an older copy of itself.
+            course.replace = Replace::Always;
+        }
         sweep(shared, store, course.replace).await?;
         if !shared.health.up.load(Ordering::Relaxed) {
             info!(position = start, "entitlements: following the store");

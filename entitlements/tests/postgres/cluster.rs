@@ -45,6 +45,11 @@ impl Database {
         Self::in_cluster(cluster).await
     }
 
+    /// A new and empty database of a server that no other test has.
+    pub(crate) async fn alone() -> Self {
+        Self::in_cluster(Arc::new(Cluster::start())).await
+    }
+
     async fn in_cluster(cluster: Arc<Cluster>) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(1);
         let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));

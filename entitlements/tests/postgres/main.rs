@@ -4,4 +4,5 @@
 //! plain `cargo test`, which says so.
 
 mod cluster;
+mod push;
 mod rules;

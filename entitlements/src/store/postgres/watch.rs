@@ -111,7 +111,7 @@ fn lost() -> StoreError {
 }
 
 /// How long one call waits for news: the caller takes its return as a sign of life.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_millis(500);
 /// How long one reading of the feed may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// How many changes are told at once.

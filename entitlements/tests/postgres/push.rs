@@ -1,0 +1,251 @@
+//! A committed change is enforced by every replica, whatever happens in between.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use entitlements::store::{self, Actor, Change, Mode, Store};
+use entitlements::testing::{PLANS, license};
+use entitlements::{
+    Catalog, EntitlementService, Freshness, TenantId, TenantRef, TenantStatus, parse_time,
+};
+use sqlx::{Executor, PgConnection};
+use tokio::time::Instant;
+
+use crate::cluster::Database;
+
+fn catalog() -> Catalog {
+    Catalog::parse(PLANS).expect("the shipped plans are right")
+}
+
+fn acme() -> TenantId {
+    "acme".parse().expect("it is a tenant id")
+}
+
+async fn apply(store: &Arc<dyn Store>, change: Change) {
+    let at = parse_time("2026-11-22T12:00:00Z").expect("it is a time");
+    store.apply(&change, &Actor::person("test"), at).await.expect("it is applied");
+}
+
+/// A store with one tenant.
+async fn filled(database: &Database) -> Arc<dyn Store> {
+    let store = store::open(&database.url(), Mode::ReadWrite).await.expect("it is there");
+    let add = Change::AddTenant { id: acme(), name: "Acme".to_owned(), organizations: Vec::new() };
+    apply(&store, add).await;
+    apply(&store, Change::GrantLicense { tenant: acme(), license: license("lic_1", "mid") }).await;
+    store
+}
+
+async fn replica(database: &Database) -> EntitlementService {
+    let service = EntitlementService::connect(&database.url(), catalog()).await.expect("it is up");
+    service.entitlements(TenantRef::Id(&acme())).await.expect("the tenant is there");
+    service
+}
+
+fn is_served(service: &EntitlementService) -> bool {
+    let set = service.cached(TenantRef::Id(&acme())).expect("it was asked before");
+    set.usable().is_ok()
+}
+
+/// Waits until the service enforces it.
+async fn enforced(service: &EntitlementService, served: bool, within: Duration) -> Duration {
+    let started = Instant::now();
+    while is_served(service) != served {
+        assert!(started.elapsed() < within, "not within {within:?}");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    started.elapsed()
+}
+
+async fn set_served(shell: &mut PgConnection, served: bool) {
+    let statement = if served {
+        "UPDATE tenants SET status = 'active', status_reason = NULL WHERE id = 'acme'"
+    } else {
+        "UPDATE tenants SET status = 'suspended', status_reason = 'unpaid' WHERE id = 'acme'"
+    };
+    shell.execute(statement).await.expect("it is changed");
+}
+
+/// How long it takes from the commit until both replicas enforce it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL; run cargo xtask test"]
+async fn a_change_is_enforced_by_two_replicas_within_milliseconds() {
+    let database = Database::new().await;
+    let admin = filled(&database).await;
+    let replicas = [replica(&database).await, replica(&database).await];
+    let mut after_commit = Vec::new();
+    for round in 0..100 {
+        let served = round % 2 == 1;
+        let (status, reason) = if served {
+            (TenantStatus::Active, None)
+        } else {
+            (TenantStatus::Suspended, Some("unpaid".to_owned()))
+        };
+        apply(&admin, Change::SetTenantStatus { tenant: acme(), status, reason }).await;
+        let limit = Duration::from_secs(2);
+        let both = tokio::join!(
+            enforced(&replicas[0], served, limit),
+            enforced(&replicas[1], served, limit)
+        );
+        after_commit.push(both.0.max(both.1));
+    }
+    after_commit.sort_unstable();
+    let (p50, p99) = (after_commit[49], after_commit[98]);
+    println!("from commit to enforced on two replicas: p50 {p50:?}, p99 {p99:?}");
+    // The goal is a p99 under 100 ms; this machine may be busy with other tests. Without
+    // notifications the median would be a quarter of a second.
+    assert!(p50 < Duration::from_millis(150), "p50 {p50:?}: notifications do not arrive");
+}
+
+/// The feed tells what no notification told.
+#[tokio::test]
+#[ignore = "needs PostgreSQL; run cargo xtask test"]
+async fn a_lost_notification_loses_no_change() {
+    let database = Database::new().await;
+    filled(&database).await;
+    let service = replica(&database).await;
+    let mut shell = database.shell().await;
+    shell
+        .execute(
+            "CREATE OR REPLACE FUNCTION feed() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN
+                 INSERT INTO changes (tenant_id, revision) VALUES (NEW.id, NEW.revision);
+                 RETURN NULL;
+             END $$",
+        )
+        .await
+        .expect("notifications are off");
+    for served in [false, true, false] {
+        set_served(&mut shell, served).await;
+        let took = enforced(&service, served, Duration::from_secs(3)).await;
+        println!("enforced without a notification after {took:?}");
+    }
+}
+
+/// Whoever listens is thrown out again and again, just when something changes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL; run cargo xtask test"]
+async fn a_killed_connection_loses_no_change() {
+    let database = Database::new().await;
+    filled(&database).await;
+    let service = replica(&database).await;
+    let mut shell = database.shell().await;
+    // Nothing older is ever put in the place of something newer.
+    let over = Arc::new(AtomicBool::new(false));
+    let watcher = tokio::spawn({
+        let (service, over) = (service.clone(), Arc::clone(&over));
+        async move {
+            let mut newest = 0;
+            while !over.load(Ordering::Relaxed) {
+                let set = service.cached(TenantRef::Id(&acme())).expect("it stays at hand");
+                assert!(set.revision() >= newest, "{} after {newest}", set.revision());
+                newest = set.revision();
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+    });
+    for round in 0..12 {
+        let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                    WHERE application_name = 'tiergate' AND datname = current_database()";
+        let served = round % 2 == 1;
+        if round % 3 == 0 {
+            set_served(&mut shell, served).await;
+            shell.execute(kill).await.expect("they are thrown out");
+        } else {
+            // It may still be on its way back from the round before.
+            while shell.execute(kill).await.expect("they are thrown out").rows_affected() == 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            tokio::time::sleep(Duration::from_millis(20 * round)).await;
+            set_served(&mut shell, served).await;
+        }
+        enforced(&service, served, Duration::from_secs(5)).await;
+    }
+    over.store(true, Ordering::Relaxed);
+    watcher.await.expect("revisions only grew");
+    let newest = service.cached(TenantRef::Id(&acme())).expect("it is at hand").revision();
+    let revision: i64 = sqlx::query_scalar("SELECT revision FROM tenants WHERE id = 'acme'")
+        .fetch_one(&mut shell)
+        .await
+        .expect("it is there");
+    assert_eq!(newest, revision.unsigned_abs());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL; run cargo xtask test"]
+async fn a_restarted_server_loses_no_change() {
+    let database = Database::alone().await;
+    filled(&database).await;
+    let service = replica(&database).await;
+    database.cluster.stop();
+
+    // What is known goes on, and is soon said to be stale; who was never seen is no "no".
+    let set = service.entitlements(TenantRef::Id(&acme())).await.expect("it is at hand");
+    assert!(set.usable().is_ok());
+    let nobody = "never-seen".parse().expect("it is a tenant id");
+    let error = service.entitlements(TenantRef::Id(&nobody)).await.expect_err("nobody knows");
+    assert_eq!(error.reason().code(), "store_unavailable");
+    // A replica that starts now waits for the server by itself.
+    let late = EntitlementService::builder(database.url(), catalog()).start();
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let set = service.cached(TenantRef::Id(&acme())).expect("it is at hand");
+    assert!(matches!(set.freshness(), Freshness::Stale { .. }), "{:?}", set.freshness());
+    assert!(!service.status().up);
+    assert!(!late.ready());
+
+    database.cluster.run();
+    let mut shell = database.shell().await;
+    set_served(&mut shell, false).await;
+    let took = enforced(&service, false, Duration::from_secs(8)).await;
+    println!("enforced {took:?} after the server was back");
+    let started = Instant::now();
+    while !late.ready() {
+        assert!(started.elapsed() < Duration::from_secs(8), "it becomes ready by itself");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let set = late.entitlements(TenantRef::Id(&acme())).await.expect("it is there");
+    assert_eq!(set.usable().expect_err("it is suspended").reason.code(), "tenant_suspended");
+    assert_eq!(
+        service
+            .entitlements(TenantRef::Id(&nobody))
+            .await
+            .expect_err("now it is known")
+            .reason()
+            .code(),
+        "unknown_tenant"
+    );
+    // And notifications arrive again.
+    set_served(&mut shell, true).await;
+    enforced(&service, true, Duration::from_secs(3)).await;
+}
+
+/// A backup that is played back: the store went back, and what is there now counts.
+#[tokio::test]
+#[ignore = "needs PostgreSQL; run cargo xtask test"]
+async fn an_older_copy_counts_when_it_is_restored() {
+    let database = Database::new().await;
+    filled(&database).await;
+    let service = replica(&database).await;
+    let mut shell = database.shell().await;
+    shell
+        .execute(
+            "CREATE TABLE backup AS TABLE tenants;
+             CREATE TABLE backup_feed AS TABLE changes",
+        )
+        .await
+        .expect("there is a backup");
+    set_served(&mut shell, false).await;
+    enforced(&service, false, Duration::from_secs(3)).await;
+    let mut restore = sqlx::Connection::begin(&mut shell).await.expect("it begins");
+    for statement in [
+        "SET LOCAL session_replication_role = replica",
+        "DELETE FROM tenants",
+        "INSERT INTO tenants TABLE backup",
+        "DELETE FROM changes",
+        "INSERT INTO changes OVERRIDING SYSTEM VALUE TABLE backup_feed",
+    ] {
+        restore.execute(statement).await.expect(statement);
+    }
+    restore.commit().await.expect("it is restored");
+    enforced(&service, true, Duration::from_secs(3)).await;
+}
