@@ -30,6 +30,7 @@ pub(crate) fn run() -> Result<(), Failure> {
         for (package, features) in [
             ("entitlements", ""),
             ("entitlements", "testing"),
+            ("entitlements", "postgres"),
             ("auth-core", ""),
             ("auth-core", "gate"),
             ("auth-core", "http-keys"),
@@ -49,6 +50,14 @@ pub(crate) fn run() -> Result<(), Failure> {
     report.step("tests of the workspace", |count| {
         process::run_watched(
             cargo().args(["test", "--locked", "--workspace", "--no-fail-fast"]),
+            |line| count.line(line),
+        )
+    });
+    report.step("the store on PostgreSQL", |count| {
+        process::run_watched(
+            cargo()
+                .args(["test", "--locked", "--package", "entitlements", "--features", "postgres"])
+                .args(["--test", "postgres", "--", "--ignored"]),
             |line| count.line(line),
         )
     });

@@ -1,6 +1,7 @@
 //! What the commands need besides Rust: each named before it is fetched, pinned, and kept.
 
 mod node;
+mod postgres;
 mod rust;
 mod traefik;
 
@@ -24,6 +25,7 @@ pub(crate) struct Components {
 /// If something cannot be had; the message says what would help.
 pub(crate) fn all() -> Result<Components, Failure> {
     rust::toolchain()?;
+    postgres::postgres()?;
     Ok(Components {
         traefik: traefik()?,
         oidc: node::oidc_provider()?,
