@@ -42,6 +42,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use digest::hex;
 pub use document::CatalogError;
 pub use need::{Need, UnknownFeature};
 

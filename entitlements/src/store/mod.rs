@@ -32,6 +32,11 @@ pub(crate) mod audit;
 mod change;
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "postgres")),
+    expect(dead_code, reason = "without a back end nobody fills it")
+)]
+mod contents;
 mod error;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod memory;
@@ -46,6 +51,7 @@ use std::time::SystemTime;
 
 pub use audit::AuditEntry;
 pub use change::{Actor, Change, Organization, Receipt};
+pub use contents::{Contents, Copied, copy};
 pub use error::{Refusal, StoreError};
 
 use crate::catalog::Catalog;
@@ -106,6 +112,22 @@ pub trait Store: Send + Sync + 'static {
 
     /// The audit entries after one, the oldest first.
     fn audit(&self, after: u64, limit: u32) -> Answer<'_, Vec<AuditEntry>>;
+
+    /// Everything that is kept, read at one moment. A store that is made for tests may refuse.
+    fn contents(&self) -> Answer<'_, Contents> {
+        Box::pin(async { Err(not_copied()) })
+    }
+
+    /// Writes everything that another store keeps into this one, which must be empty: all of it,
+    /// or nothing. A store that is made for tests may refuse.
+    fn fill<'a>(&'a self, contents: &'a Contents) -> Answer<'a, ()> {
+        let _ = contents;
+        Box::pin(async { Err(not_copied()) })
+    }
+}
+
+fn not_copied() -> StoreError {
+    Refusal::Forbidden("this kind of store cannot be copied".to_owned()).into()
 }
 
 /// A tenant in a list.
@@ -150,6 +172,10 @@ pub enum Mode {
 ///
 /// If the URL names no store that is built in, the store is missing or cannot be reached, or its
 /// schema is not the one that this program knows.
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "postgres")),
+    expect(clippy::unused_async, reason = "without a back end there is nothing to wait for")
+)]
 pub async fn open(url: &str, mode: Mode) -> Result<Arc<dyn Store>, StoreError> {
     match url.split_once(':') {
         #[cfg(feature = "sqlite")]

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use crate::catalog::Catalog;
 use crate::model::{License, TenantId, TenantRecord};
 use crate::store::{
-    Actor, Answer, AuditEntry, Change, Feed, Organization, Receipt, Store, StoreError,
+    Actor, Answer, AuditEntry, Change, Contents, Feed, Organization, Receipt, Store, StoreError,
     TenantSummary,
 };
 
@@ -132,5 +132,13 @@ impl Store for Faulty {
 
     fn audit(&self, after: u64, limit: u32) -> Answer<'_, Vec<AuditEntry>> {
         self.through(self.inner.audit(after, limit))
+    }
+
+    fn contents(&self) -> Answer<'_, Contents> {
+        self.through(self.inner.contents())
+    }
+
+    fn fill<'a>(&'a self, contents: &'a Contents) -> Answer<'a, ()> {
+        self.through(self.inner.fill(contents))
     }
 }

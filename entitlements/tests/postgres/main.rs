@@ -4,5 +4,6 @@
 //! plain `cargo test`, which says so.
 
 mod cluster;
+mod copy;
 mod push;
 mod rules;

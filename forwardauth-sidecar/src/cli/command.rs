@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
-use super::{CliError, check, config, explain, license, plans, serve, tenant};
+use super::{CliError, check, config, explain, license, plans, serve, store_copy, tenant};
 
 /// Entitlement gateway: who is calling, for which tenant, and what it has paid for.
 ///
@@ -33,6 +33,8 @@ enum Command {
     Tenant(tenant::TenantArgs),
     /// Grants, revokes and lists licenses.
     License(license::LicenseArgs),
+    /// Copies a whole store into another one.
+    Store(store_copy::StoreArgs),
     /// Looks at the configuration.
     Config(config::ConfigArgs),
     /// Writes the completions of a shell.
@@ -64,6 +66,7 @@ impl Cli {
             Command::Plans(args) => plans::run(args, out).await,
             Command::Tenant(args) => tenant::run(args, out).await,
             Command::License(args) => license::run(args, out).await,
+            Command::Store(args) => store_copy::run(args, out).await,
             Command::Config(args) => config::run(&args, out),
             Command::Completions { shell } => {
                 let mut script = Vec::new();
@@ -91,7 +94,9 @@ mod tests {
             let mut out = Vec::new();
             cli.run(&mut out).await.expect("an answer");
             let script = String::from_utf8(out).expect("text");
-            for command in ["serve", "check", "explain", "plans", "tenant", "license", "config"] {
+            for command in
+                ["serve", "check", "explain", "plans", "tenant", "license", "store", "config"]
+            {
                 assert!(script.contains(command), "{shell}: {command}");
             }
         }

@@ -14,6 +14,7 @@ pub mod plans;
 mod question;
 pub mod serve;
 mod store;
+pub mod store_copy;
 pub mod tenant;
 #[cfg(test)]
 mod tests;

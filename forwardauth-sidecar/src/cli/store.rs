@@ -20,7 +20,8 @@ pub(super) struct StoreArgs {
     /// The configuration, for its store and its plans; `tiergate.toml` where no store is named.
     #[arg(long, value_name = "FILE", global = true, env = "TIERGATE_CONFIG")]
     config: Option<PathBuf>,
-    /// The store, as in `sqlite:tiergate.db`; wins over the configuration's.
+    /// The store, as in `sqlite:tiergate.db` or `postgres://USER@HOST/DATABASE`; wins over the
+    /// configuration's.
     #[arg(long, value_name = "URL", global = true)]
     store: Option<String>,
     /// The plans file; wins over the configuration's and the one that the store was served with.

@@ -6,13 +6,14 @@ use std::process::ExitCode;
 use clap::Parser;
 use serde_json::Value as Json;
 
-use super::{CliError, license, plans, tenant};
+use super::{CliError, license, plans, store_copy, tenant};
 
 #[derive(Parser)]
 enum Command {
     Plans(plans::PlansArgs),
     Tenant(tenant::TenantArgs),
     License(license::LicenseArgs),
+    Store(store_copy::StoreArgs),
 }
 
 /// A store in a folder of its own, and the shipped plans beside it.
@@ -39,7 +40,7 @@ impl Bench {
     async fn run(&self, line: &str) -> Result<String, CliError> {
         let mut words: Vec<OsString> = vec!["tiergate".into()];
         words.extend(line.split_whitespace().map(OsString::from));
-        if words[1] != "plans" {
+        if words[1] != "plans" && words[1] != "store" {
             words.extend(["--store".into(), self.url().into(), "--plans".into(), self.plans()]);
         }
         let command =
@@ -49,6 +50,7 @@ impl Bench {
             Command::Plans(args) => plans::run(args, &mut out).await?,
             Command::Tenant(args) => tenant::run(args, &mut out).await?,
             Command::License(args) => license::run(args, &mut out).await?,
+            Command::Store(args) => store_copy::run(args, &mut out).await?,
         };
         assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::SUCCESS));
         Ok(String::from_utf8(out).unwrap())
@@ -191,4 +193,32 @@ async fn plans_are_checked_and_rendered() {
         outcome,
         &["plans.toml:16:1", "2 values for 4 tiers", "give one for each of"],
     );
+}
+
+#[tokio::test]
+async fn a_store_is_copied_and_the_copy_verified() {
+    let bench = Bench::new();
+    bench.run("tenant add acme --issuer https://id.test --organization org_1").await.unwrap();
+    bench.run("license grant acme --tier mid").await.unwrap();
+    let copy = format!("sqlite:{}", bench.folder.path().join("copy.db").display());
+    let file = bench.folder.path().join("address");
+    std::fs::write(&file, format!("{copy}\n")).unwrap();
+    let line = format!("store copy {} @{} --json", bench.url(), file.display());
+    let answer: Json = serde_json::from_str(&bench.run(&line).await.unwrap()).unwrap();
+    assert_eq!(answer["rows"]["tenants"], 1);
+    assert_eq!(answer["rows"]["licenses"], 1);
+    assert_eq!(answer["audit_entries_followed"], 2);
+    assert_eq!(answer["changed_meanwhile"], serde_json::json!([]));
+
+    // It is full now, and stays as it is.
+    Bench::expect_usage(bench.run(&line).await, &["not empty", "name a new one"]);
+    let third = bench.folder.path().join("third.db");
+    let line = format!("store copy {copy} sqlite:{}", third.display());
+    let told = bench.run(&line).await.unwrap();
+    for part in ["licenses", "sha-256", "one chain of 2 entries", "did not change"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert!(told.contains(answer["sha256"].as_str().unwrap()), "{told}");
+    let missing = format!("store copy sqlite:{}/none.db {copy}", bench.folder.path().display());
+    Bench::expect_usage(bench.run(&missing).await, &["there is no store"]);
 }

@@ -13,6 +13,9 @@ mod apply;
 #[path = "../sql/backend.rs"]
 mod backend;
 #[cfg_attr(feature = "sqlite", expect(clippy::duplicate_mod, reason = "compiled for each driver"))]
+#[path = "../sql/copy.rs"]
+mod copy;
+#[cfg_attr(feature = "sqlite", expect(clippy::duplicate_mod, reason = "compiled for each driver"))]
 #[path = "../sql/rows.rs"]
 mod rows;
 mod watch;

@@ -8,13 +8,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use super::watch::Watch;
-use super::{Connection, MIGRATIONS, Pool, apply, is_no_store, refused, rows, snapshot, writing};
+use super::{
+    Connection, MIGRATIONS, Pool, apply, copy, is_no_store, refused, rows, snapshot, writing,
+};
 use crate::catalog::Catalog;
 use crate::model::time::to_micros;
 use crate::model::{License, Pin, TenantId, TenantRecord};
 use crate::store::{
-    Actor, Answer, AuditEntry, Change, Feed, Organization, Receipt, Refusal, Store, StoreError,
-    TenantSummary,
+    Actor, Answer, AuditEntry, Change, Contents, Feed, Organization, Receipt, Refusal, Store,
+    StoreError, TenantSummary,
 };
 
 /// A database with tenants and licenses.
@@ -208,6 +210,17 @@ impl Store for Sql {
             let mut reader = self.readers.acquire().await.map_err(refused)?;
             rows::audit(&mut reader, after, limit).await
         })
+    }
+
+    fn contents(&self) -> Answer<'_, Contents> {
+        Box::pin(async move {
+            let mut moment = snapshot(&self.readers).await?;
+            copy::contents(&mut moment).await
+        })
+    }
+
+    fn fill<'a>(&'a self, contents: &'a Contents) -> Answer<'a, ()> {
+        Box::pin(async move { copy::fill(self.writer()?, contents).await })
     }
 }
 

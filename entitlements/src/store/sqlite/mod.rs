@@ -9,6 +9,8 @@
 mod apply;
 #[path = "../sql/backend.rs"]
 mod backend;
+#[path = "../sql/copy.rs"]
+mod copy;
 #[path = "../sql/rows.rs"]
 mod rows;
 mod watch;
