@@ -17,7 +17,7 @@ use hyper::body::Incoming;
 use serde_json::json;
 
 use super::Gateway;
-use super::listener::Handler;
+use super::listener::{Handler, SMALL_HEADER_BYTES, Terms};
 use crate::decision_id::DecisionId;
 
 /// Answers the operator.
@@ -75,8 +75,8 @@ impl Handler for Admin {
         self.answer(request.method(), request.uri().path())
     }
 
-    fn idle_timeout(&self, _: IpAddr) -> Duration {
-        Duration::from_mins(1)
+    fn terms(&self, _: IpAddr) -> Terms {
+        Terms { idle: Duration::from_mins(1), header_bytes: SMALL_HEADER_BYTES, limited: true }
     }
 }
 

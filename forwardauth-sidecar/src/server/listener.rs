@@ -16,8 +16,10 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 
+use super::opening::Opening;
 use crate::config::Tls;
 
 /// Answers requests of one listener.
@@ -29,8 +31,20 @@ pub(super) trait Handler: Clone + Send + Sync + 'static {
         request: Request<Incoming>,
     ) -> impl Future<Output = Response<Full<Bytes>>> + Send;
 
-    /// How long the connection of this peer may be idle.
-    fn idle_timeout(&self, peer: IpAddr) -> Duration;
+    /// What this peer may take.
+    fn terms(&self, peer: IpAddr) -> Terms;
+}
+
+/// What a peer may take of a listener.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    /// How long its connection may be idle, before the first request as well as between two.
+    pub(super) idle: Duration,
+    /// Most bytes of the headers of a request.
+    pub(super) header_bytes: usize,
+    /// Whether it is somebody who must not be able to use up the file descriptors: those share
+    /// [`LIMITED_PLACES`] connections.
+    pub(super) limited: bool,
 }
 
 /// Connections wait here until they are accepted. Traefik opens one for nearly every question over
@@ -38,7 +52,13 @@ pub(super) trait Handler: Clone + Send + Sync + 'static {
 const BACKLOG: u32 = 4096;
 
 /// Traefik passes headers of up to 1 MiB and some slack; what is longer gets 431, which denies.
-const MAX_HEADER_BYTES: usize = 1024 * 1024 + 256 * 1024;
+pub(super) const PROXY_HEADER_BYTES: usize = 1024 * 1024 + 256 * 1024;
+
+/// More than any probe, scraper or command line sends.
+pub(super) const SMALL_HEADER_BYTES: usize = 32 * 1024;
+
+/// Connections of limited peers at the same time; further ones are closed as they come.
+const LIMITED_PLACES: usize = 128;
 
 /// Time for a TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -68,6 +88,7 @@ pub(super) async fn serve(
 ) {
     let acceptor = tls.map(|tls| TlsAcceptor::from(Arc::clone(tls.server())));
     let graceful = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(LIMITED_PLACES));
     let mut stop = std::pin::pin!(stop);
     loop {
         let accepted = tokio::select! {
@@ -76,10 +97,18 @@ pub(super) async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
+                let terms = handler.terms(peer.ip());
+                let place = terms.limited.then(|| Arc::clone(&places).try_acquire_owned());
+                let Ok(place) = place.transpose() else {
+                    tracing::debug!(peer = %peer.ip(), "a connection too many is closed");
+                    continue;
+                };
                 let connection = Connection {
                     handler: handler.clone(),
                     peer: peer.ip(),
+                    terms,
                     watcher: graceful.watcher(),
+                    _place: place,
                 };
                 tokio::spawn(connection.accept(stream, acceptor.clone()));
             }
@@ -99,7 +128,9 @@ pub(super) async fn serve(
 struct Connection<H> {
     handler: H,
     peer: IpAddr,
+    terms: Terms,
     watcher: Watcher,
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl<H: Handler> Connection<H> {
@@ -119,19 +150,20 @@ impl<H: Handler> Connection<H> {
     }
 
     async fn serve(self, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
-        let Self { handler, peer, watcher } = self;
-        let idle = handler.idle_timeout(peer);
+        let Self { handler, peer, terms, watcher, _place } = self;
+        // hyper looks at the first bytes for the version without a time limit of its own.
+        let stream = Opening::new(stream, terms.idle);
         let mut builder = Builder::new(TokioExecutor::new());
         // Without a timer hyper ignores the time limits.
         builder
             .http1()
             .timer(TokioTimer::new())
-            .header_read_timeout(idle)
-            .max_buf_size(MAX_HEADER_BYTES);
+            .header_read_timeout(terms.idle)
+            .max_buf_size(terms.header_bytes);
         builder
             .http2()
             .timer(TokioTimer::new())
-            .max_header_list_size(u32::try_from(MAX_HEADER_BYTES).unwrap_or(u32::MAX))
+            .max_header_list_size(u32::try_from(terms.header_bytes).unwrap_or(u32::MAX))
             .max_concurrent_streams(1024)
             .keep_alive_interval(Duration::from_secs(30))
             .keep_alive_timeout(Duration::from_secs(20));
@@ -143,5 +175,88 @@ impl<H: Handler> Connection<H> {
         if let Err(error) = watcher.watch(connection).await {
             tracing::debug!(%error, %peer, "a connection ended early");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[derive(Clone)]
+    struct Always(Terms);
+
+    impl Handler for Always {
+        async fn handle(&self, _: IpAddr, _: Request<Incoming>) -> Response<Full<Bytes>> {
+            Response::new(Full::default())
+        }
+
+        fn terms(&self, _: IpAddr) -> Terms {
+            self.0
+        }
+    }
+
+    fn start(idle: Duration, limited: bool) -> SocketAddr {
+        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let always = Always(Terms { idle, header_bytes: SMALL_HEADER_BYTES, limited });
+        tokio::spawn(serve(listener, None, always, std::future::pending(), Duration::ZERO));
+        address
+    }
+
+    /// What a peer that sends this is told before it is sent away.
+    async fn told(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+        let mut stream = TcpStream::connect(address).await.expect("it listens");
+        stream.write_all(bytes).await.expect("the system takes some bytes");
+        let mut told = Vec::new();
+        let end = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut told));
+        // A reset is an end as well.
+        let _ = end.await.expect("the connection is closed");
+        told
+    }
+
+    #[tokio::test]
+    async fn whoever_says_too_little_is_sent_away() {
+        let address = start(Duration::from_millis(50), false);
+        for bytes in [&b""[..], b"P", b"PRI * HTTP/2.0\r\n", b"G", b"GET /verify HTTP/1.1\r\nHo"] {
+            let told = told(address, bytes).await;
+            assert!(!told.starts_with(b"HTTP/1.1 2"), "{:?}", bytes.escape_ascii());
+        }
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_serves_until_its_time_is_up() {
+        let address = start(Duration::from_millis(500), false);
+        let mut stream = TcpStream::connect(address).await.expect("it listens");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let question = b"GET / HTTP/1.1\r\nHost: gate\r\n\r\n";
+        for _ in 0..2 {
+            stream.write_all(question).await.expect("it is open");
+            let mut answer = [0; 12];
+            stream.read_exact(&mut answer).await.expect("an answer");
+            assert_eq!(&answer, b"HTTP/1.1 200");
+            let mut rest = [0; 512];
+            let _ = stream.read(&mut rest).await.expect("the rest of the answer");
+        }
+    }
+
+    #[tokio::test]
+    async fn limited_peers_share_a_number_of_places() {
+        let address = start(Duration::from_mins(1), true);
+        let mut open = Vec::new();
+        for _ in 0..LIMITED_PLACES {
+            open.push(TcpStream::connect(address).await.expect("it listens"));
+        }
+        assert_eq!(told(address, b"").await, b"", "one too many is closed at once");
+        drop(open.pop());
+        let question = b"GET / HTTP/1.1\r\nHost: gate\r\nConnection: close\r\n\r\n";
+        for _ in 0..100 {
+            if told(address, question).await.starts_with(b"HTTP/1.1 200") {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("a place that was given back is not given to the next");
     }
 }

@@ -6,6 +6,7 @@
 mod admin;
 mod gateway;
 mod listener;
+mod opening;
 mod state;
 
 use std::io;
@@ -26,8 +27,8 @@ use tokio::sync::watch;
 
 use self::admin::Admin;
 pub use self::gateway::{Gateway, Parts};
-use self::listener::Handler;
 pub use self::listener::bind;
+use self::listener::{Handler, PROXY_HEADER_BYTES, SMALL_HEADER_BYTES, Terms};
 pub use self::state::State;
 use crate::config::{Config, Tls};
 
@@ -203,8 +204,12 @@ impl Handler for Questions {
         response
     }
 
-    fn idle_timeout(&self, peer: IpAddr) -> Duration {
-        if self.0.trusts(peer) { KEEP_ALIVE } else { STRANGER }
+    fn terms(&self, peer: IpAddr) -> Terms {
+        if self.0.trusts(peer) {
+            Terms { idle: KEEP_ALIVE, header_bytes: PROXY_HEADER_BYTES, limited: false }
+        } else {
+            Terms { idle: STRANGER, header_bytes: SMALL_HEADER_BYTES, limited: true }
+        }
     }
 }
 
