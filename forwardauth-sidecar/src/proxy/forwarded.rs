@@ -4,8 +4,9 @@
 //! headers that the proxy wrote. They are believed because the peer is a trusted proxy, and only
 //! if there is no doubt who wrote them:
 //!
-//! 1. A header whose name is a control or identity header spelled with `_` or `.` is refused,
-//!    since the proxy did not remove it and an upstream may take it for the real one.
+//! 1. A header whose name is a control or identity header spelled with `_`, `.` or another
+//!    separator is refused, since the proxy did not remove it and an upstream may take it for the
+//!    real one.
 //! 2. A control header that occurs twice is refused, and so is one that `Connection` nominates,
 //!    since a proxy on the way may have to delete it.
 //! 3. The host, scheme, URI and method headers of the [`Profile`] must be there. There is no
@@ -87,6 +88,9 @@ impl<'a> ForwardedRequest<'a> {
         let present = |value: Option<&'a [u8]>, name| value.ok_or(ForwardedError::Missing(name));
 
         let method = present(control.method, profile.method_header())?;
+        if method.len() > MAX_METHOD_BYTES {
+            return Err(ForwardedError::Method);
+        }
         let method = Method::from_bytes(method).map_err(|_| ForwardedError::Method)?;
         if is_forbidden(&method) {
             return Err(ForwardedError::ForbiddenMethod);
@@ -122,7 +126,7 @@ pub enum ForwardedError {
     /// `Connection` nominates a control or identity header for deletion.
     #[error("the header `connection` nominates `{0}`")]
     Nominated(String),
-    /// The method is not a token.
+    /// The method is not a token, or longer than any.
     #[error("the forwarded method is malformed")]
     Method,
     /// `CONNECT`, `TRACE` or `TRACK`.
@@ -155,6 +159,10 @@ impl ForwardedError {
     }
 }
 
+/// More than twice the longest registered method. Denials are logged and kept with their method,
+/// and a client may send one of a megabyte.
+const MAX_METHOD_BYTES: usize = 40;
+
 /// Methods that carry a tunnel or echo credentials; no route can name them.
 pub fn is_forbidden(method: &Method) -> bool {
     ["CONNECT", "TRACE", "TRACK"].iter().any(|name| method.as_str().eq_ignore_ascii_case(name))
@@ -180,8 +188,8 @@ impl<'a> Control<'a> {
             if !name.starts_with('x') {
                 continue;
             }
-            if name.bytes().any(|byte| byte == b'_' || byte == b'.') {
-                let plain = name.replace(['_', '.'], "-");
+            if name.bytes().any(is_odd) {
+                let plain = plain(name);
                 if is_ours(profile, &plain) {
                     return Err(ForwardedError::Aliased { alias: name.to_owned(), name: plain });
                 }
@@ -207,6 +215,17 @@ impl<'a> Control<'a> {
     }
 }
 
+/// Whether a name with this byte can be another spelling: CGI and its heirs write headers as
+/// variables, and some of them turn everything but letters and digits into the same `_`.
+fn is_odd(byte: u8) -> bool {
+    !byte.is_ascii_alphanumeric() && byte != b'-'
+}
+
+/// The name that `name` may be taken for.
+fn plain(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
+}
+
 /// Whether `name`, in lower case, is a control header of the profile or an identity header.
 fn is_ours(profile: Profile, name: &str) -> bool {
     profile.is_control(name) || is_identity_header(name)
@@ -216,7 +235,7 @@ fn refuse_nominated(profile: Profile, headers: &HeaderMap) -> Result<(), Forward
     for value in headers.get_all(header::CONNECTION) {
         for option in value.as_bytes().split(|byte| *byte == b',') {
             let option = String::from_utf8_lossy(option.trim_ascii()).to_ascii_lowercase();
-            if is_ours(profile, &option.replace(['_', '.'], "-")) {
+            if is_ours(profile, &plain(&option)) {
                 return Err(ForwardedError::Nominated(option));
             }
         }
@@ -334,6 +353,9 @@ mod tests {
             "X_Auth_Subject",
             "X-Auth.Roles",
             "X_Decision_Id",
+            "X~Tenant~Id",
+            "X!Tenant-Id",
+            "X'Forwarded|Uri",
         ] {
             let mut lines = GOOD.to_vec();
             lines.push((name, "evil"));
@@ -392,7 +414,14 @@ mod tests {
     fn methods() {
         check(&good_but("X-Forwarded-Method", Some("PATCH")), "PATCH https://app.example.com/a");
         check(&good_but("X-Forwarded-Method", Some("FOO")), "FOO https://app.example.com/a");
-        for method in ["CONNECT", "TRACE", "TRACK", "connect", "", "GET POST", "GET,POST"] {
+        let long = "A".repeat(MAX_METHOD_BYTES);
+        check(
+            &good_but("X-Forwarded-Method", Some(&long)),
+            &format!("{long} https://app.example.com/a"),
+        );
+        let longer = long + "A";
+        for method in ["CONNECT", "TRACE", "TRACK", "connect", "", "GET POST", "GET,POST", &longer]
+        {
             check(&good_but("X-Forwarded-Method", Some(method)), "forbidden_method");
         }
     }
