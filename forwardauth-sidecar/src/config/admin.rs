@@ -26,11 +26,19 @@ impl Admin {
     pub(super) fn check(
         source: &Source<'_>,
         document: Option<&AdminDocument>,
+        gateway: SocketAddr,
     ) -> Result<Self, ConfigError> {
-        let listen = match document.and_then(|document| document.listen.as_ref()) {
+        let written = document.and_then(|document| document.listen.as_ref());
+        let listen = match written {
             Some(listen) => address(source, "admin.listen", listen)?,
             None => (Ipv4Addr::LOCALHOST, 4181).into(),
         };
+        if listen == gateway && listen.port() != 0 {
+            let message = format!(
+                "`admin.listen`: `{listen}` is where the gateway listens; write another port"
+            );
+            return Err(source.error(&written.map_or(0..0, Spanned::span), message));
+        }
         Ok(Self { listen })
     }
 }

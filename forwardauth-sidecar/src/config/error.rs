@@ -96,7 +96,9 @@ impl Source<'_> {
 
     /// A mistake that the deserializer found; a key that nobody knows gets a suggestion.
     pub(super) fn deserializer_error(&self, error: &toml::de::Error) -> ConfigError {
-        let message = unknown_key(error.message()).unwrap_or_else(|| error.message().to_owned());
+        let message = unknown_key(error.message())
+            .or_else(|| wrong_type(error.message()))
+            .unwrap_or_else(|| error.message().to_owned());
         match error.span() {
             Some(span) => self.error(&span, message),
             None => ConfigError { place: Place::File(self.path.display().to_string()), message },
@@ -113,6 +115,36 @@ fn unknown_key(message: &str) -> Option<String> {
         Some(near) => format!("unknown key `{unknown}`; did you mean `{near}`?"),
         None => format!("unknown key `{unknown}`; the keys here are `{}`", known.join("`, `")),
     })
+}
+
+/// Turns serde's "invalid type: integer `4180`, expected a string" and "missing field `tenant`" into
+/// what a user can use. What stands there is not told: at the wrong place it may be a secret.
+fn wrong_type(message: &str) -> Option<String> {
+    if let Some(rest) = message.strip_prefix("missing field `") {
+        let (key, _) = rest.split_once('`')?;
+        return Some(format!("`{key}` is missing; add `{key} = ...`"));
+    }
+    let rest = message.strip_prefix("invalid type: ")?;
+    let (found, expected) = rest.rsplit_once(", expected ")?;
+    let found = match found.split([' ', '`']).next()? {
+        "string" => "a text",
+        "integer" | "floating" => "a number",
+        "boolean" => "a yes or no",
+        "sequence" => "a list",
+        "map" => "a table",
+        _ => "something else",
+    };
+    let (needed, remedy) = match expected.split(' ').next()? {
+        "a" if expected.contains("string") => ("a text", "write it in quotes, as in `\"24h\"`"),
+        "a" if expected.contains("sequence") => ("a list", "write it in brackets, as in `[\"a\"]`"),
+        "a" if expected.contains("boolean") => ("a yes or no", "write `true` or `false`"),
+        "a" if expected.contains("map") => ("a table", "write keys and values in braces"),
+        "struct" => ("a table", "write keys and values, as in `{ key = \"value\" }`"),
+        "path" => ("a path", "write it in quotes, as in `\"plans.toml\"`"),
+        "i64" | "u64" | "usize" => ("a number", "write digits without quotes"),
+        _ => return None,
+    };
+    Some(format!("{found} stands where {needed} is needed; {remedy}"))
 }
 
 /// The candidate that is at most two edits away from `word`, if any is.

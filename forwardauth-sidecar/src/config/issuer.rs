@@ -107,10 +107,15 @@ impl Issuer {
         let Some(url) = &document.url else {
             return Err(missing("url", "write it exactly as in the `iss` of its tokens"));
         };
-        check_url(source, "issuer.url", url, Plain::OnLoopback)?;
-        if let Some(url) = &document.keys_from {
-            check_url(source, "issuer.keys_from", url, Plain::Allowed)?;
-        }
+        let plain = match &document.keys_from {
+            // Then the issuer's own address is compared with `iss`, and nobody asks it.
+            Some(keys_from) => {
+                check_url(source, "issuer.keys_from", keys_from, Plain::Allowed)?;
+                Plain::Allowed
+            }
+            None => Plain::OnLoopback,
+        };
+        check_url(source, "issuer.url", url, plain)?;
         if document.accept.is_empty() {
             return Err(missing("accept", "add an `[[issuer.accept]]` with `path` and `audience`"));
         }
@@ -178,7 +183,8 @@ fn check_url(
     if !secure && plain == Plain::OnLoopback && !is_loopback(host.name()) {
         return fail(format!(
             "`{text}` is not encrypted, so anybody on the way could sign in as anybody; write \
-             `https://` (plain `http://` only works on loopback)"
+             `https://` (plain `http://` only works on loopback), or name in `keys_from` where the \
+             keys come from"
         ));
     }
     Ok(())

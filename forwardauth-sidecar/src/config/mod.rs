@@ -111,7 +111,7 @@ impl Config {
 
         let catalog = read_catalog(source, document.plans.as_ref())?;
         let gateway = Gateway::check(source, document.gateway.as_ref())?;
-        let admin = Admin::check(source, document.admin.as_ref())?;
+        let admin = Admin::check(source, document.admin.as_ref(), gateway.listen)?;
         let store = Store::check(source, document.store.as_ref())?;
         let tokens = Tokens::check(source, document.tokens.as_ref())?;
         let log = Log::check(source, document.log.as_ref())?;

@@ -44,7 +44,7 @@ impl Store {
             ));
         };
         let document = section.get_ref();
-        let url = match (&document.url, &document.url_file) {
+        let (url, span) = match (&document.url, &document.url_file) {
             (Some(url), None) => {
                 if has_password(url.get_ref()) {
                     return Err(source.error(
@@ -53,7 +53,7 @@ impl Store {
                          name it with `url_file`",
                     ));
                 }
-                url.get_ref().clone()
+                (url.get_ref().clone(), url.span())
             }
             (None, Some(file)) => {
                 let path = super::beside(source.path, file.get_ref());
@@ -63,7 +63,7 @@ impl Store {
                         format!("`store.url_file`: `{}` cannot be read: {error}", path.display()),
                     )
                 })?;
-                text.trim().to_owned()
+                (text.trim().to_owned(), file.span())
             }
             (Some(_), Some(both)) => {
                 return Err(source.error(
@@ -79,6 +79,14 @@ impl Store {
                 ));
             }
         };
+        // The address itself is not told: it may hold a password.
+        if !matches!(url.split_once(':'), Some(("sqlite" | "postgres" | "postgresql", _))) {
+            return Err(source.error(
+                &span,
+                "`store`: the url names no store; write `sqlite:FILE` or \
+                 `postgres://USER@HOST/DATABASE`",
+            ));
+        }
         let max_stale = match &document.max_stale {
             Some(value) => duration(source, "store.max_stale", value, Duration::ZERO, MAX_STALE)?,
             None => Duration::from_hours(24),

@@ -100,6 +100,60 @@ fn unknown_keys() {
 }
 
 #[test]
+fn values_of_the_wrong_type() {
+    let check = |from: &str, to: &str, expected: &str| {
+        let told = mistake(from, to);
+        assert!(told.ends_with(expected), "{told}");
+    };
+    check(
+        "\"24h\"",
+        "24",
+        "a number stands where a text is needed; write it in quotes, as in `\"24h\"`",
+    );
+    check(
+        "100_000",
+        "\"5\"",
+        "a text stands where a number is needed; write digits without quotes",
+    );
+    check(
+        "[\"topology_graph\"]",
+        "\"topology_graph\"",
+        "a text stands where a list is needed; write it in brackets, as in `[\"a\"]`",
+    );
+    check(
+        "{ access = \"public\" }",
+        "\"public\"",
+        "a text stands where a table is needed; write keys and values, as in `{ key = \"value\" }`",
+    );
+    check(
+        "{ access = \"public\" }",
+        "{ preflight = \"yes\" }",
+        "a text stands where a yes or no is needed; write `true` or `false`",
+    );
+    check(
+        "\"plans.toml\"",
+        "3",
+        "a number stands where a path is needed; write it in quotes, as in `\"plans.toml\"`",
+    );
+    check(
+        "  # single_tenant = { tenant = \"acme\", client_ids",
+        "  single_tenant = { client_ids",
+        "`tenant` is missing; add `tenant = ...`",
+    );
+    // What stands at the wrong place may be a secret.
+    let store = "[store]                                      # tenants, licenses, audit\nurl       = \"sqlite:tiergate.db\"";
+    let start = GOOD.find(store).expect("it is there");
+    let end = start + GOOD[start..].find("[tokens]").expect("it follows");
+    let without =
+        format!("store = \"postgres://a:secret@db/t\"\n{}{}", &GOOD[..start], &GOOD[end..]);
+    let told = mistake_in(&without);
+    assert!(
+        told.contains("a text stands where a table is needed") && !told.contains("secret"),
+        "{told}"
+    );
+}
+
+#[test]
 fn what_must_be_said() {
     assert!(
         mistake("trusted_proxies = [\"127.0.0.1/32\"]", "")
@@ -123,6 +177,10 @@ fn the_gateway() {
     assert!(mistake("\"127.0.0.1/32\"", "\"traefik\"").contains("`traefik` is not a network"));
     assert!(mistake("\"127.0.0.1:4180\"", "\"4180\"").contains("`4180` is not an address"));
     assert!(
+        mistake("\"127.0.0.1:4181\"", "\"127.0.0.1:4180\"")
+            .contains("`127.0.0.1:4180` is where the gateway listens; write another port")
+    );
+    assert!(
         mistake("[admin]", "[gateway.tls]\ncertificate = \"gate.pem\"\n[admin]")
             .contains("`gateway.tls.key_file` is missing")
     );
@@ -136,6 +194,10 @@ fn the_store() {
     );
     assert!(!mistake("\"sqlite:tiergate.db\"", "\"postgres://a:secret@db/t\"").contains("secret"));
     assert!(mistake("url       =", "url_file  =").contains("cannot be read"));
+    for nowhere in ["tiergate.db", "mysql://a@db/t", ""] {
+        let told = mistake("\"sqlite:tiergate.db\"", &format!("\"{nowhere}\""));
+        assert!(told.contains("the url names no store; write `sqlite:FILE`"), "{told}");
+    }
     assert!(mistake("\"24h\"", "\"1 day\"").contains("`1 day` is not a duration"));
     assert!(mistake("\"24h\"", "\"400d\"").contains("out of bounds"));
 
@@ -168,6 +230,12 @@ fn issuers() {
         let text = GOOD.replace("https://id.example.com/oidc", loopback);
         assert!(folder.parse(&text, &[]).is_ok(), "{loopback}");
     }
+    // With `keys_from` nobody asks the issuer's own address: it is only compared with `iss`.
+    let text = GOOD
+        .replace("https://id.example.com/oidc", "http://logto:3001/oidc")
+        .replace("# keys_from ", "keys_from ");
+    let config = folder.parse(&text, &[]).expect("no mistake");
+    assert_eq!(config.issuers[0].policy().url(), "http://logto:3001/oidc");
     assert!(mistake("\"logto\"", "\"log to\"").contains("must be made of letters"));
     assert!(
         mistake("\"organization\"", "\"organisation\"").contains("did you mean `organization`")
@@ -283,7 +351,11 @@ fn mistakes_in_variables_name_the_variable() {
         assert_eq!(error.to_string(), format!("environment variable `{name}`: {expected}"));
     };
     check("TIERGATE_GATEWAY__LISEN", "x", "unknown key `lisen`; did you mean `listen`?");
-    check("TIERGATE_GATEWAY__LISTEN", "4180", "invalid type: integer `4180`, expected a string");
+    check(
+        "TIERGATE_GATEWAY__LISTEN",
+        "4180",
+        "a number stands where a text is needed; write it in quotes, as in `\"24h\"`",
+    );
     check(
         "TIERGATE_ISSUER__1__URL",
         "x",
