@@ -92,9 +92,11 @@ pub struct Copied {
 ///
 /// # Errors
 ///
-/// If a store does not answer, the target is not empty, or what is read back is not what was
-/// written; in each case but the last nothing is left in the target.
+/// If a store does not answer, the audit log of the old one was tampered with, the target is not
+/// empty, or what is read back is not what was written; in each case but the last nothing is left
+/// in the target.
 pub async fn copy(from: &dyn Store, to: &dyn Store) -> Result<Copied, StoreError> {
+    follow(from).await?;
     let contents = from.contents().await?;
     to.fill(&contents).await?;
     let written = to.contents().await?;
@@ -124,7 +126,10 @@ async fn follow(store: &dyn Store) -> Result<u64, StoreError> {
         }
         for entry in page {
             if !entry.follows(last.as_ref()) {
-                let message = format!("the audit log's entry {} does not follow", entry.seq);
+                let message = format!(
+                    "audit_log: entry {} is not what was written, or those before it are not",
+                    entry.seq
+                );
                 return Err(StoreError::Corrupt(message));
             }
             last = Some(entry);

@@ -236,3 +236,57 @@ async fn a_change_by_hand_grows_the_revision_and_is_in_the_feed() {
         assert!(store.position().await.expect("it answers") > place, "{statement}");
     }
 }
+
+fn add(tenant: &str) -> store::Change {
+    store::Change::AddTenant {
+        id: tenant.parse().expect("it is a tenant id"),
+        name: tenant.to_owned(),
+        organizations: Vec::new(),
+    }
+}
+
+/// A copy says so if the old store went on changing: the new one has what was there at first.
+#[tokio::test]
+async fn a_copy_of_a_store_that_changes_is_told_to_be_old() {
+    let (old, new) = (File::new(), File::new());
+    let old = old.open(Mode::ReadWrite).await.expect("it is created");
+    let new = new.open(Mode::ReadWrite).await.expect("it is created");
+    let by = store::Actor::person("test");
+    old.apply(&add("acme"), &by, std::time::UNIX_EPOCH).await.expect("it is added");
+    let slow = entitlements::testing::Faulty::new(Arc::clone(&new));
+    slow.set_delay(std::time::Duration::from_millis(500));
+    let change = async {
+        while new.tenant_count().await != Ok(1) {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        old.apply(&add("globex"), &by, std::time::UNIX_EPOCH).await.expect("it is added");
+    };
+    let (copied, ()) = tokio::join!(store::copy(old.as_ref(), slow.as_ref()), change);
+    let copied = copied.expect("it is copied");
+    assert_eq!(copied.changed_meanwhile, ["tenants", "audit_log"]);
+    assert_eq!(new.tenant_count().await, Ok(1));
+    assert_eq!(copied.audit_entries, 1);
+}
+
+/// A log that was rewritten is not carried on as if it were the true one.
+#[tokio::test]
+async fn a_store_whose_audit_log_was_rewritten_is_not_copied() {
+    let (old, new) = (File::new(), File::new());
+    let store = old.open(Mode::ReadWrite).await.expect("it is created");
+    let target = new.open(Mode::ReadWrite).await.expect("it is created");
+    for tenant in ["acme", "globex"] {
+        let by = store::Actor::person("test");
+        store.apply(&add(tenant), &by, std::time::UNIX_EPOCH).await.expect("it is added");
+    }
+    let mut shell = old.shell().await;
+    shell
+        .execute(
+            "DROP TRIGGER audit_is_not_rewritten;
+             UPDATE audit_log SET actor = 'somebody else' WHERE seq = 2",
+        )
+        .await
+        .expect("whoever owns the file can do anything");
+    let error = store::copy(store.as_ref(), target.as_ref()).await.expect_err("it is seen");
+    assert!(error.to_string().contains("entry 2"), "{error}");
+    assert_eq!(target.tenant_count().await, Ok(0), "nothing was copied");
+}

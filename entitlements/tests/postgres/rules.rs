@@ -75,7 +75,10 @@ async fn a_newer_schema_is_not_touched() {
 async fn errors_name_the_place_and_never_the_password() {
     let database = Database::new().await;
     for (url, expected) in [
-        ("postgres://me:hunter2@localhost/plans?host=/nowhere".to_owned(), "`plans` at `/nowhere`"),
+        (
+            "postgres://me:hunter2@localhost/plans?host=/nowhere".to_owned(),
+            "`plans` at `/nowhere`: error communicating with database: No such file",
+        ),
         ("postgres://me:hunter2@127.0.0.1:1/plans".to_owned(), "`plans` at `127.0.0.1:1`"),
         (database.url().replace("test_", "none_"), "does not exist"),
         ("postgres://me:hunter2@host:port/plans".to_owned(), "postgres://USER@HOST/DATABASE"),
@@ -86,6 +89,38 @@ async fn errors_name_the_place_and_never_the_password() {
         let told = error.to_string();
         assert!(told.contains(expected), "{url}: {told}");
         assert!(!told.contains("hunter2"), "{told}");
+    }
+}
+
+/// A service that only reads needs no more rights than to read; and whoever is not the owner
+/// cannot rewrite the audit log, whatever the triggers say.
+#[tokio::test]
+#[ignore = "needs PostgreSQL; run cargo xtask test"]
+async fn reading_needs_no_other_right() {
+    let database = Database::new().await;
+    let admin = opened(&database).await;
+    let mut shell = database.shell().await;
+    shell
+        .execute(
+            "CREATE ROLE reader LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader;
+             CREATE ROLE writer; GRANT SELECT, INSERT ON audit_log TO writer",
+        )
+        .await
+        .expect("there are roles");
+    let url = database.url().replacen("postgres@", "reader@", 1);
+    let store = store::open(&url, Mode::ReadOnly).await.expect("it may read");
+    let place = store.position().await.expect("it may read");
+    admin.apply(&add("acme"), &Actor::person("test"), UNIX_EPOCH).await.expect("it is added");
+    assert_eq!(store.news(place).await.expect("it may listen").tenants.len(), 1);
+    assert!(store.load(&"acme".parse().expect("an id")).await.expect("it may read").is_some());
+
+    shell.execute("SET ROLE writer").await.expect("it may");
+    for statement in
+        ["UPDATE audit_log SET actor = 'x'", "DELETE FROM audit_log", "TRUNCATE audit_log"]
+    {
+        let error = shell.execute(statement).await.expect_err(statement);
+        let sqlx::Error::Database(error) = error else { panic!("{statement}: {error}") };
+        assert_eq!(error.code().as_deref(), Some("42501"), "{statement}: {error}");
     }
 }
 

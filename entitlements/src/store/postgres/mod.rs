@@ -22,11 +22,11 @@ mod watch;
 
 use std::time::Duration;
 
-use sqlx::Postgres as Database;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{
     PgConnectOptions, PgConnection as Connection, PgPool as Pool, PgPoolOptions, PgRow as Row,
 };
+use sqlx::{Connection as _, Postgres as Database};
 
 use super::{Mode, Refusal, StoreError};
 use backend::Sql;
@@ -42,34 +42,43 @@ pub(super) async fn open(url: &str, mode: Mode) -> Result<Sql, StoreError> {
         let _: sqlx::Error = error;
         StoreError::address(url, "write `postgres://USER@HOST/DATABASE`")
     })?;
-    let place = place(&options);
     let options = options.application_name("tiergate");
-    let readers = connect(&options, 4, &place).await?;
+    reach(&options).await?;
     let writer = match mode {
         Mode::ReadOnly => None,
         Mode::ReadWrite => {
-            let writer = connect(&options, 2, &place).await?;
+            let writer = pool(&options, 2);
             MIGRATIONS.run(&writer).await.map_err(not_migrated)?;
             Some(writer)
         }
     };
-    Sql::new(readers, writer, watch::Watch::new(options)).await
+    Sql::new(pool(&options, 4), writer, watch::Watch::new(options)).await
 }
 
-async fn connect(
-    options: &PgConnectOptions,
-    connections: u32,
-    place: &str,
-) -> Result<Pool, StoreError> {
+/// Connects once: a pool tries again where nobody listens, and then only says that it was in vain.
+async fn reach(options: &PgConnectOptions) -> Result<(), StoreError> {
+    let attempt = tokio::time::timeout(REACHED_WITHIN, Connection::connect_with(options));
+    let why = match attempt.await {
+        Ok(Ok(connection)) => {
+            // That it says goodbye properly is a courtesy.
+            let _closed = connection.close().await;
+            return Ok(());
+        }
+        Ok(Err(error)) => match refused(error) {
+            StoreError::Unavailable(why) => why,
+            other => return Err(other),
+        },
+        Err(_) => format!("no connection within {} s", REACHED_WITHIN.as_secs()),
+    };
+    Err(StoreError::Unavailable(format!("{}: {why}", place(options))))
+}
+
+/// Connections that are opened when they are needed.
+fn pool(options: &PgConnectOptions, connections: u32) -> Pool {
     PgPoolOptions::new()
         .max_connections(connections)
-        .acquire_timeout(Duration::from_secs(5))
-        .connect_with(options.clone())
-        .await
-        .map_err(|error| match refused(error) {
-            StoreError::Unavailable(why) => StoreError::Unavailable(format!("{place}: {why}")),
-            other => other,
-        })
+        .acquire_timeout(REACHED_WITHIN)
+        .connect_lazy_with(options.clone())
 }
 
 /// The database and its host, as a message names them: never with a password.
@@ -149,3 +158,5 @@ fn corrupt(place: &str, error: impl std::fmt::Display) -> StoreError {
 }
 
 const UNDEFINED_TABLE: &str = "42P01";
+/// The longest that a connection may take.
+const REACHED_WITHIN: Duration = Duration::from_secs(5);
