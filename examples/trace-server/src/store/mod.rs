@@ -5,6 +5,7 @@
 //! is no way to ask without saying for whom. All SQL stands in one file, and a test holds each
 //! statement of it to binding the tenant.
 
+use std::path::Path;
 use std::str::FromStr as _;
 use std::time::Duration;
 
@@ -50,6 +51,14 @@ pub enum StoreError {
     /// The database refused or could not be reached.
     #[error("the database cannot answer: {0}")]
     Database(#[from] sqlx::Error),
+    /// The file could not be made.
+    #[error("`{path}` cannot be created: {source}")]
+    Create {
+        /// The file.
+        path: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// The schema could not be brought up to date.
     #[error("the schema cannot be brought up to date: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
@@ -82,6 +91,9 @@ impl Store {
                 .idle_timeout(None)
                 .max_lifetime(None)
         };
+        if !in_memory {
+            create(options.get_filename())?;
+        }
         let writer = pool().max_connections(1).connect_with(options.clone()).await?;
         sqlx::migrate!("migrations/sqlite").run(&writer).await?;
         let reader = if in_memory {
@@ -114,6 +126,21 @@ impl TenantStore {
     /// Whose part it is.
     pub(crate) fn tenant(&self) -> &Tenant {
         &self.tenant
+    }
+}
+
+/// Makes an empty file that only its owner reads, if there is none: it will hold payloads. `SQLite`
+/// gives the files beside it the same permissions.
+fn create(path: &Path) -> Result<(), StoreError> {
+    let mut file = std::fs::OpenOptions::new();
+    file.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut file, 0o600);
+    match file.open(path) {
+        Err(source) if source.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(StoreError::Create { path: path.display().to_string(), source })
+        }
+        _ => Ok(()),
     }
 }
 

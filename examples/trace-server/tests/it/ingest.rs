@@ -241,6 +241,12 @@ async fn traces_outlive_the_server() {
     let server = Running::start_with(|options| options.store.clone_from(&store)).await;
     server.export_ok("acme", &export("shop", vec![span(1, 0, "GET /", 0)])).await;
     let id = server.only_exchange("acme").await;
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let file = file.unwrap();
+        // Payloads of every tenant stand in it and in the files beside it.
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{file:?}");
+    }
     server.stop().await;
     let server = Running::start_with(|options| options.store = store).await;
     assert_eq!(server.only_exchange("acme").await, id);
