@@ -279,9 +279,16 @@ fn explain_tells_each_step() {
     check("https://traces.example.com/api/v1/exchanges", 0, "allow: tenant `acme`, tier `mid`");
     check("https://TRACES.example.com:443/api/v1/exchanges?x=1", 0, "allow");
     check("https://traces.example.com/healthz", 0, "public");
+    check("https://traces.example.com?x=1", 1, "no_route");
+    check("https://traces.example.com/healthz#top", 0, "public");
     check("https://traces.example.com/api/../healthz", 1, "ambiguous_path");
     check("https://traces.example.com/nothing", 1, "no_route");
     check("https://other.example.com/healthz", 1, "no_route");
+    // Nothing on standard input is a request without a credential.
+    let nobody = |url: &str| folder.offline(&format!("explain --url {url}"), "");
+    assert_eq!(nobody("https://traces.example.com/healthz").code, 0);
+    let told = nobody("https://traces.example.com/api/v1/exchanges");
+    assert!(told.code == 1 && told.out.contains("deny: no_credential"), "{}{}", told.out, told.err);
     let post = "explain --method POST --url https://traces.example.com/healthz";
     assert!(folder.offline(post, &alice()).out.contains("method_not_routed"));
 }

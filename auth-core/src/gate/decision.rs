@@ -65,6 +65,9 @@ pub fn decide(need: &Requirement, identity: &Identity, tenant: Tenant) -> Decisi
         }
         Err(mut denial) => {
             denial.identity = Some(identity.clone());
+            if let Tenant::Known(set) = &tenant {
+                denial.tenant = Some(set.tenant().clone());
+            }
             Decision::Deny(denial)
         }
     }

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, time::Duration};
 
 use bytes::Bytes;
-use entitlements::NotEntitled;
+use entitlements::{NotEntitled, TenantId};
 use http::{HeaderValue, Response, header};
 
 use crate::{
@@ -28,6 +28,8 @@ pub struct Denial {
     pub retry_after: Option<Duration>,
     /// The caller, as far as known. Not shown to anybody but the log.
     pub identity: Option<Identity>,
+    /// The caller's tenant, as far as known. Not shown to anybody but the log.
+    pub tenant: Option<TenantId>,
 }
 
 /// Asking again sooner than this is of no use when we cannot know.
@@ -43,6 +45,7 @@ impl Denial {
             missing_scopes: Vec::new(),
             retry_after: (reason.fault() == Fault::Ours).then_some(RETRY_AFTER),
             identity: None,
+            tenant: None,
         }
     }
 

@@ -22,7 +22,7 @@ pub struct CheckArgs {
 ///
 /// [`CliError`] for a wrong command line, configuration or file.
 pub async fn run(args: CheckArgs, out: &mut dyn Write) -> Result<ExitCode, CliError> {
-    let question = args.question.prepare().await?;
+    let question = args.question.prepare(false).await?;
     let story = question.ask(&question.need).await;
     let facts = question.facts(&story);
     if args.question.json {
@@ -36,8 +36,11 @@ pub async fn run(args: CheckArgs, out: &mut dyn Write) -> Result<ExitCode, CliEr
             Json::Object(features) if features.is_empty() => {}
             Json::Array(items) if items.is_empty() => {}
             Json::Object(features) => {
-                for (feature, value) in features {
-                    row(out, &format!("  {feature}"), &plain(value))?;
+                for feature in question.config.catalog.features() {
+                    let name = feature.key().as_str();
+                    if let Some(value) = features.get(name) {
+                        row(out, &format!("  {name}"), &plain(value))?;
+                    }
                 }
             }
             value => row(out, name, &plain(value))?,

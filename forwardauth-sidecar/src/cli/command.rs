@@ -26,8 +26,12 @@ enum Command {
     /// Says who a token is and what its tenant may do.
     Check(check::CheckArgs),
     /// Says why a request passes or not, step by step.
+    ///
+    /// Takes a token and a request (with nothing on standard input: a request without a
+    /// credential), or in place of the token the id of a recent denial, which its response carried
+    /// in `X-Decision-Id`; the running gateway is asked for that.
     Explain(explain::ExplainArgs),
-    /// Checks, renders and compares plans.
+    /// Checks and renders plans.
     Plans(plans::PlansArgs),
     /// Adds, lists and suspends tenants.
     Tenant(tenant::TenantArgs),

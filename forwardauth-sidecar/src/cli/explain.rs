@@ -13,7 +13,6 @@ use super::{
 use crate::{
     config::Config,
     proxy::{ForwardedRequest, profile::Profile},
-    reason,
     route::Selection,
 };
 
@@ -41,7 +40,7 @@ pub async fn run(args: ExplainArgs, out: &mut dyn Write) -> Result<ExitCode, Cli
     if let Some(id) = args.question.decision_id() {
         return recent(&args, id, out).await;
     }
-    let question = args.question.prepare().await?;
+    let question = args.question.prepare(args.url.is_some()).await?;
     let (mut steps, route) = match &args.url {
         None => (Vec::new(), Ok(question.need.clone())),
         Some(url) => {
@@ -85,10 +84,11 @@ fn route(
     let (scheme, rest) = url.split_once("://").ok_or_else(|| {
         CliError::usage(format!("`--url`: `{url}` is no URL; write `https://host/path`"))
     })?;
-    let (host, path) = match rest.find('/') {
-        Some(slash) => rest.split_at(slash),
-        None => (rest, "/"),
-    };
+    // No server sees a fragment, and an empty path is sent as `/`.
+    let rest = rest.split('#').next().unwrap_or_default();
+    let (host, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    let path = &format!("{slash}{path}");
     let profile = config.gateway.proxy;
     let headers = headers(profile, method, scheme, host, path)?;
     let request = Step::new("request", StepOutcome::Pass).input("method", method).input("url", url);
@@ -240,15 +240,64 @@ async fn recent(
         writeln!(out, "{body:#}")?;
         return Ok(Outcome::Yes.into());
     }
-    for (name, value) in body.as_object().into_iter().flatten() {
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        if !value.is_null() {
-            writeln!(out, "{name:<28} {text}")?;
-        }
-    }
-    let code = body["reason"].as_str().unwrap_or_default();
-    if let Some(reason) = reason::all().get(code) {
-        writeln!(out, "{:<28} {}", "to pass", reason.remedy())?;
+    for name in RECORD {
+        let text = match &body[name] {
+            Json::Null => continue,
+            Json::String(text) => text.clone(),
+            Json::Array(items) => {
+                items.iter().filter_map(Json::as_str).collect::<Vec<_>>().join(", ")
+            }
+            other => other.to_string(),
+        };
+        writeln!(out, "{name:<28} {text}")?;
     }
     Ok(Outcome::Yes.into())
+}
+
+/// What is known of a recent denial, in an order for people.
+const RECORD: [&str; 20] = [
+    "id",
+    "at",
+    "reason",
+    "title",
+    "detail",
+    "remedy",
+    "method",
+    "url",
+    "route",
+    "issuer",
+    "organization",
+    "tenant",
+    "client_id",
+    "subject_hash",
+    "feature",
+    "required",
+    "current",
+    "unlocked_by",
+    "missing_scopes",
+    "peer",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::RECORD;
+    use crate::telemetry::recent::Record;
+
+    #[test]
+    fn every_fact_of_a_denial_is_told() {
+        let some = || Some("x".to_owned());
+        let mut record = Record::default();
+        (record.method, record.url, record.route) = (some(), some(), some());
+        (record.issuer, record.organization, record.tenant) = (some(), some(), some());
+        (record.client_id, record.subject_hash) = (some(), some());
+        (record.feature, record.required, record.current) = (some(), some(), some());
+        record.unlocked_by.push("x".to_owned());
+        record.missing_scopes.push("x".to_owned());
+        let told = serde_json::json!(record);
+        let mut names: Vec<_> = told.as_object().expect("an object").keys().collect();
+        let mut listed = RECORD.to_vec();
+        names.sort();
+        listed.sort_unstable();
+        assert_eq!(names, listed);
+    }
 }

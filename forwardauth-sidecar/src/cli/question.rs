@@ -59,7 +59,8 @@ pub(super) struct QuestionArgs {
 /// A question that can be asked.
 pub(super) struct Question {
     pub(super) config: Config,
-    pub(super) token: String,
+    /// `None` asks as a request without a credential would.
+    pub(super) token: Option<String>,
     /// What `--feature`, `--scope` and `--role` ask for: without them, a tenant in good standing.
     pub(super) need: Requirement,
     gate: Gate,
@@ -87,8 +88,9 @@ impl QuestionArgs {
         super::config::load(&self.config)
     }
 
-    /// Reads what the question needs and opens the store.
-    pub(super) async fn prepare(&self) -> Result<Question, CliError> {
+    /// Reads what the question needs and opens the store. Where it may be `anonymous`, an empty
+    /// token stands for a request without a credential.
+    pub(super) async fn prepare(&self, anonymous: bool) -> Result<Question, CliError> {
         let config = self.read_config()?;
         let at = self.at.as_deref().map(parse_at).transpose()?;
         let need = Requirement::tenant()
@@ -97,6 +99,9 @@ impl QuestionArgs {
             .features(&config.catalog, &self.features)
             .map_err(|error| CliError::usage(format!("`--feature`: {error}")))?;
         let token = self.read_token()?;
+        if token.is_none() && !anonymous {
+            return Err(CliError::usage("the token is empty"));
+        }
         let clock = move || at.unwrap_or_else(|| SystemClock.now());
         let verifier = self.verifier(&config, clock)?;
         let url = self.store.as_deref().unwrap_or_else(|| config.store.url());
@@ -135,7 +140,7 @@ impl QuestionArgs {
         builder.build().map_err(|error| CliError::usage(error.to_string()))
     }
 
-    fn read_token(&self) -> Result<String, CliError> {
+    fn read_token(&self) -> Result<Option<String>, CliError> {
         let text = match (&self.token_file, self.token.as_deref()) {
             (Some(file), _) => {
                 let opened = std::fs::File::open(file);
@@ -161,10 +166,7 @@ impl QuestionArgs {
         let token = text.trim();
         let token = token.strip_prefix("Authorization:").map_or(token, str::trim_start);
         let token = token.strip_prefix("Bearer ").unwrap_or(token).trim();
-        if token.is_empty() {
-            return Err(CliError::usage("the token is empty"));
-        }
-        Ok(token.to_owned())
+        Ok((!token.is_empty()).then(|| token.to_owned()))
     }
 }
 
@@ -181,7 +183,7 @@ fn parse_at(text: &str) -> Result<SystemTime, CliError> {
 impl Question {
     /// Asks the engine that the gateway asks.
     pub(super) async fn ask(&self, need: &Requirement) -> Explanation {
-        let token = Some(self.token.as_str());
+        let token = self.token.as_deref();
         let tenant = async |identity: &Identity| match (self.gate.tenant(identity).await, self.at) {
             (Tenant::Known(set), Some(at)) => self.at(set.tenant(), at).await,
             (Tenant::Failed(CheckError::StoreUnavailable(error)), _) => {

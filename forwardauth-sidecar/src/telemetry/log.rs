@@ -43,6 +43,7 @@ pub fn denial(record: &Record, ours: bool) {
                 route = record.route,
                 issuer = record.issuer,
                 organization = record.organization,
+                tenant = record.tenant,
                 client_id = record.client_id,
                 subject_hash = record.subject_hash,
                 feature = record.feature,

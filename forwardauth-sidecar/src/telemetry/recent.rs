@@ -49,6 +49,9 @@ pub struct Record {
     /// The organization that the token names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub organization: Option<String>,
+    /// The tenant of that organization.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
     /// The client that the token was issued to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
@@ -99,6 +102,7 @@ impl Record {
             route: route.map(str::to_owned),
             issuer: identity.map(|identity| identity.issuer_name().to_owned()),
             organization: identity.and_then(|identity| identity.organization()).map(str::to_owned),
+            tenant: denial.tenant.as_ref().map(ToString::to_string),
             client_id: identity.map(|identity| identity.client_id().to_owned()),
             subject_hash: identity
                 .map(|identity| redact::subject(identity.issuer(), identity.subject())),

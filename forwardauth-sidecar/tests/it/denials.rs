@@ -41,6 +41,8 @@ async fn a_denial_says_why_and_names_nobody() {
         assert_eq!(record["reason"], reason);
         assert_eq!(record["id"], id);
         assert_eq!(record["peer"], "127.0.0.1");
+        let tenant = (reason == "not_in_plan").then_some("low-co");
+        assert_eq!(record["tenant"].as_str(), tenant, "{reason}");
         let missing = gateway.admin("/decisions/00000000-0000-7000-8000-000000000000").await;
         assert_eq!(missing.status, 404);
     }
