@@ -30,6 +30,7 @@ use sqlx::{Connection as _, Postgres as Database};
 
 use super::{Mode, Refusal, StoreError};
 use backend::Sql;
+use watch::Watch;
 
 type Transaction = sqlx::Transaction<'static, Database>;
 
@@ -44,15 +45,20 @@ pub(super) async fn open(url: &str, mode: Mode) -> Result<Sql, StoreError> {
     })?;
     let options = options.application_name("tiergate");
     reach(&options).await?;
+    let readers = pool(&options, 4);
     let writer = match mode {
         Mode::ReadOnly => None,
-        Mode::ReadWrite => {
-            let writer = pool(&options, 2);
-            MIGRATIONS.run(&writer).await.map_err(not_migrated)?;
-            Some(writer)
-        }
+        Mode::ReadWrite => Some(pool(&options, 2)),
     };
-    Sql::new(pool(&options, 4), writer, watch::Watch::new(options)).await
+    let opened = Sql::new(readers.clone(), writer.clone(), Watch::new(options.clone())).await;
+    match (opened, writer) {
+        // Only where there is something to do: else a role that may not change the schema is enough.
+        (Err(StoreError::Schema(_)), Some(writer)) => {
+            MIGRATIONS.run(&writer).await.map_err(not_migrated)?;
+            Sql::new(readers, Some(writer), Watch::new(options)).await
+        }
+        (opened, _) => opened,
+    }
 }
 
 /// Connects once: a pool tries again where nobody listens, and then only says that it was in vain.
