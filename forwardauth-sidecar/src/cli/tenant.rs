@@ -9,7 +9,7 @@ use entitlements::{Catalog, EntitlementSet, TenantId, TenantStatus, format_time,
 use serde_json::{Value as Json, json};
 
 use super::license::{license_json, license_rows, value_json};
-use super::store::{Desk, StoreArgs, failed, now, table};
+use super::store::{Desk, StoreArgs, failed, now, table, visible};
 use super::{CliError, Outcome};
 
 /// What to do with tenants.
@@ -166,7 +166,9 @@ async fn change(
         "tenant": receipt.tenant,
         "revision": receipt.revision,
     });
-    desk.print(out, &json, |out| writeln!(out, "{done} (revision {})", receipt.revision))?;
+    desk.print(out, &json, |out| {
+        writeln!(out, "{} (revision {})", visible(&done), receipt.revision)
+    })?;
     Ok(Outcome::Yes.into())
 }
 
@@ -229,8 +231,8 @@ async fn show(desk: &Desk, id: &TenantId, out: &mut dyn Write) -> Result<ExitCod
         }),
     });
     desk.print(out, &json, |out| {
-        writeln!(out, "tenant    {} ({})", record.id, record.name)?;
-        let reason = record.status_reason.as_ref().map(|reason| format!(" ({reason})"));
+        writeln!(out, "tenant    {} ({})", record.id, visible(&record.name))?;
+        let reason = record.status_reason.as_ref().map(|reason| format!(" ({})", visible(reason)));
         writeln!(out, "status    {}{}", record.status, reason.unwrap_or_default())?;
         if let Some(set) = &set {
             writeln!(out, "state     {}", set.state())?;
@@ -240,7 +242,7 @@ async fn show(desk: &Desk, id: &TenantId, out: &mut dyn Write) -> Result<ExitCod
         }
         writeln!(out, "revision  {}", record.revision)?;
         for organization in &organizations {
-            writeln!(out, "named by  {organization}")?;
+            writeln!(out, "named by  {}", visible(&organization.to_string()))?;
         }
         if let Some(set) = &set {
             writeln!(out)?;
