@@ -5,16 +5,20 @@
 //! hash of the token, a hyper server that does nothing. What is printed is the median of the
 //! rounds' ratios with the least and the greatest, beside the goal where there is one.
 
+#[path = "../../entitlements/tests/postgres/cluster.rs"]
+#[expect(dead_code, reason = "the tests stop and start servers, the benches only use one")]
+mod cluster;
 mod engine;
 mod gateway;
 mod load;
 mod paired;
 mod report;
+mod store;
 mod verify;
 
 use std::process::ExitCode;
 
-const HELP: &str = "usage: benches [verify|engine|gateway]...   all of them if none is named";
+const HELP: &str = "usage: benches [engine|verify|gateway|store]...   all of them if none is named";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -23,7 +27,7 @@ fn main() -> ExitCode {
         gateway::serve(role);
         return ExitCode::SUCCESS;
     }
-    let known = ["verify", "engine", "gateway"];
+    let known = ["verify", "engine", "gateway", "store"];
     if !words.iter().all(|word| known.contains(word)) {
         #[expect(clippy::print_stderr, reason = "this is a command line")]
         {
@@ -41,6 +45,9 @@ fn main() -> ExitCode {
     }
     if wanted("gateway") {
         gateway::run(&mut report);
+    }
+    if wanted("store") {
+        store::run(&mut report);
     }
     report.end();
     ExitCode::SUCCESS

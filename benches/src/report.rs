@@ -36,7 +36,10 @@ impl Report {
 
     pub(crate) fn end(&self) {
         if self.missed > 0 {
-            println!("{} goals were missed; the README says what is known about them.", self.missed);
+            println!(
+                "{} goals were missed; the README says what is known about them.",
+                self.missed
+            );
         }
     }
 }

@@ -1,0 +1,187 @@
+//! Entitlements: a known tenant, a change on its way to two replicas, and how both grow.
+
+use std::{
+    hint::black_box,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use entitlements::{
+    Catalog, EntitlementService, TenantId, TenantRef, TenantStatus,
+    store::{self, Actor, Change, Mode},
+};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, SqliteConnection};
+
+use crate::{cluster::Database, engine::ISSUER, paired::pair, report::Report};
+
+/// How many changes are timed.
+const CHANGES: usize = 100;
+
+fn catalog() -> Catalog {
+    Catalog::parse(include_str!("../../plans.toml")).expect("the shipped plans")
+}
+
+fn organization(n: usize) -> String {
+    format!("org-{n}")
+}
+
+fn tenant(n: usize) -> TenantId {
+    format!("tenant-{n}").parse().expect("an id")
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// The tenants 1 to `count`, each with an organization and an endless license, as one statement.
+fn filling(series: &str) -> String {
+    format!(
+        "INSERT INTO tenants (id, name, created_at, updated_at)
+             SELECT 'tenant-' || n, 'Tenant ' || n, 0, 0 FROM {series};
+         INSERT INTO tenant_organizations (issuer, organization_id, tenant_id, created_at)
+             SELECT '{ISSUER}', 'org-' || n, 'tenant-' || n, 0 FROM {series};
+         INSERT INTO licenses (id, tenant_id, kind, plan, starts_at, source, created_at, created_by)
+             SELECT 'lic-' || n, 'tenant-' || n, 'base', 'mid', 0, 'import', 0, 'bench' FROM {series};"
+    )
+}
+
+async fn filled_sqlite(folder: &Path, count: usize) -> String {
+    let file = folder.join(format!("{count}.db"));
+    let url = format!("sqlite:{}", file.display());
+    drop(store::open(&url, Mode::ReadWrite).await.expect("a new store"));
+    let mut shell = SqliteConnection::connect(&url).await.expect("it is there");
+    let series = format!(
+        "(WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {count}) SELECT n FROM s)"
+    );
+    let statement = format!("BEGIN; {} COMMIT;", filling(&series));
+    shell.execute(AssertSqlSafe(statement)).await.expect("it is filled");
+    shell.close().await.expect("it closes");
+    url
+}
+
+async fn filled_postgres(count: usize) -> Database {
+    let database = Database::new().await;
+    drop(store::open(&database.url(), Mode::ReadWrite).await.expect("a new store"));
+    let statement = filling(&format!("generate_series(1, {count}) AS s(n)"));
+    database.shell().await.execute(AssertSqlSafe(statement)).await.expect("it is filled");
+    database
+}
+
+/// From the commit until both replicas enforce it: the median and the 99th percentile.
+async fn propagation(url: &str) -> (Duration, Duration) {
+    let admin = store::open(url, Mode::ReadWrite).await.expect("it is there");
+    let replica = async || {
+        let service = EntitlementService::connect(url, catalog()).await.expect("it is up");
+        service.entitlements(TenantRef::Id(&tenant(1))).await.expect("a tenant");
+        service
+    };
+    let replicas = [replica().await, replica().await];
+    let mut took = Vec::with_capacity(CHANGES);
+    for round in 0..CHANGES {
+        let served = round % 2 == 1;
+        let (status, reason) = if served {
+            (TenantStatus::Active, None)
+        } else {
+            (TenantStatus::Suspended, Some("a benchmark".to_owned()))
+        };
+        let change = Change::SetTenantStatus { tenant: tenant(1), status, reason };
+        let at = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        admin.apply(&change, &Actor::person("bench"), at).await.expect("it is applied");
+        let committed = now();
+        let enforced = |service: &EntitlementService| {
+            let set = service.cached(TenantRef::Id(&tenant(1))).expect("known");
+            set.usable().is_ok() == served
+        };
+        while !replicas.iter().all(enforced) {
+            assert!(committed.elapsed() < Duration::from_secs(5), "a change is lost");
+            tokio::time::sleep(Duration::from_micros(500)).await;
+        }
+        took.push(committed.elapsed());
+        // Changes come at odd moments, not right after the last poll.
+        tokio::time::sleep(Duration::from_millis(7 * (round as u64 % 11))).await;
+    }
+    took.sort();
+    (took[CHANGES / 2], took[CHANGES * 99 / 100])
+}
+
+/// What this process has in memory.
+fn resident() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = text.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap_or_default() * 1024.0
+}
+
+/// Start, memory, look-up and propagation with so many tenants.
+async fn scale(kind: &str, url: &str, count: usize) {
+    let before = resident();
+    let start = now();
+    let service = EntitlementService::builder(url, catalog())
+        .capacity(200_000)
+        .connect()
+        .await
+        .expect("it is up");
+    let up = start.elapsed();
+    let start = now();
+    for n in 1..=count {
+        let organization = organization(n);
+        let organization = TenantRef::Organization { issuer: ISSUER, organization: &organization };
+        service.entitlements(organization).await.expect("a tenant");
+    }
+    let first = start.elapsed() / u32::try_from(count).expect("a count of tenants");
+    let memory =
+        (resident() - before) / f64::from(u32::try_from(count).expect("a count of tenants"));
+    let names: Vec<_> = (1..=count).map(organization).collect();
+    let start = now();
+    for name in names.iter().cycle().take(200_000) {
+        let organization = TenantRef::Organization { issuer: ISSUER, organization: name };
+        black_box(service.cached(organization).expect("known"));
+    }
+    let known = start.elapsed() / 200_000;
+    drop(service);
+    let (p50, p99) = propagation(url).await;
+    Report::note(format!(
+        "{kind:<10} {count:>7} tenants: start {up:>7.1?}, first question {first:>7.1?}, known {known:>7.0?}, \
+         {memory:>5.0} bytes a tenant, change in force p50 {p50:.1?} p99 {p99:.1?}"
+    ));
+}
+
+/// A check of a known tenant: its cost, and what it allocates.
+fn known(report: &mut Report) {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let _entered = runtime.enter();
+    let catalog = catalog();
+    let need = catalog.need("payload_lineage=limited").expect("a feature");
+    let service = EntitlementService::in_memory(catalog, [("acme", "mid")]);
+    let acme = TenantRef::Organization { issuer: ISSUER, organization: "acme" };
+    runtime.block_on(service.entitlements(acme)).expect("a tenant");
+    let check = || {
+        let set = service.cached(black_box(acme)).expect("known");
+        black_box(set.usable().and_then(|()| set.require(&need))).expect("granted");
+    };
+    let map = std::collections::HashMap::from([((ISSUER.to_owned(), "acme".to_owned()), 1)]);
+    let key = (ISSUER.to_owned(), "acme".to_owned());
+    let measured = pair(20_000, check, || {
+        black_box(map.get(black_box(&key)));
+    });
+    report.row("check, tenant known", "one HashMap look-up", measured.ratio, None);
+    let nanos = measured.subject.as_nanos();
+    Report::note(format!("    here {nanos} ns (goal: under 1,000); allocations: see the tests"));
+}
+
+pub(crate) fn run(report: &mut Report) {
+    known(report);
+    let folder = tempfile::tempdir().expect("a folder");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        Report::note("Growth; goals: change in force p99 under 100 ms on PostgreSQL.");
+        for count in [1_000, 10_000, 100_000] {
+            let url = filled_sqlite(folder.path(), count).await;
+            scale("SQLite", &url, count).await;
+            let database = filled_postgres(count).await;
+            scale("PostgreSQL", &database.url(), count).await;
+        }
+    });
+}
