@@ -214,6 +214,20 @@ fn the_license_is_judged_at_the_moment() {
 }
 
 #[test]
+fn an_issuer_that_is_not_configured_is_noticed() {
+    let folder = Folder::new();
+    let known = "http://127.0.0.1:3001/oidc";
+    let add = |id: &str, issuer: &str| {
+        folder.done(&format!("tenant add {id} --issuer {issuer} --organization {id}")).out
+    };
+    assert!(!add("globex", known).contains("note:"));
+    let told = add("initech", &format!("{known}/"));
+    assert!(told.contains("note: no `[[issuer]]`") && told.contains(known), "{told}");
+    let map = format!("tenant map initech --issuer {known} --organization other --json");
+    assert_eq!(folder.done(&map).json()["note"], Value::Null);
+}
+
+#[test]
 fn what_cannot_be_known_is_exit_code_3() {
     let folder = Folder::empty();
     let answer = folder.offline("check --json", &alice());

@@ -40,6 +40,8 @@ pub(super) struct StoreArgs {
 pub(super) struct Desk {
     pub(super) store: Arc<dyn Store>,
     catalog: Option<Catalog>,
+    /// The issuers whose tokens are taken, where a configuration says so.
+    issuers: Option<Vec<String>>,
     actor: Actor,
     json: bool,
 }
@@ -83,7 +85,10 @@ impl StoreArgs {
             store.publish(catalog, &actor, now()).await.map_err(|error| failed(&error))?;
         }
         let catalog = catalog.or(stored);
-        Ok(Desk { store, catalog, actor, json: self.json })
+        let issuers = config.map(|config| {
+            config.issuers.iter().map(|issuer| issuer.policy().url().to_owned()).collect()
+        });
+        Ok(Desk { store, catalog, issuers, actor, json: self.json })
     }
 }
 
@@ -95,6 +100,18 @@ impl Desk {
                 "the store does not know its plans yet; give `--plans FILE` or `--config FILE`",
             )
         })
+    }
+
+    /// What is probably wrong with an issuer: tokens whose `iss` differs in a single character name
+    /// no tenant.
+    pub(super) fn doubt(&self, issuer: &str) -> Option<String> {
+        let known = self.issuers.as_ref().filter(|known| !known.iter().any(|url| url == issuer))?;
+        Some(format!(
+            "no `[[issuer]]` of the configuration has the url `{}`, so no token names this tenant \
+             yet; configured: `{}`",
+            issuer.escape_debug(),
+            known.join("`, `")
+        ))
     }
 
     /// Who asks.

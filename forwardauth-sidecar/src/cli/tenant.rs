@@ -161,13 +161,21 @@ async fn change(
     done: String,
 ) -> Result<ExitCode, CliError> {
     let receipt = desk.apply(&change).await?;
+    let organization = match &change {
+        Change::AddTenant { organizations, .. } => organizations.first(),
+        Change::MapOrganization { organization, .. } => Some(organization),
+        _ => None,
+    };
+    let note = organization.and_then(|organization| desk.doubt(&organization.issuer));
     let json = json!({
         "action": change.action(),
         "tenant": receipt.tenant,
         "revision": receipt.revision,
+        "note": note,
     });
     desk.print(out, &json, |out| {
-        writeln!(out, "{} (revision {})", visible(&done), receipt.revision)
+        writeln!(out, "{} (revision {})", visible(&done), receipt.revision)?;
+        note.iter().try_for_each(|note| writeln!(out, "note: {note}"))
     })?;
     Ok(Outcome::Yes.into())
 }
