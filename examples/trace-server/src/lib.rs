@@ -58,8 +58,8 @@
 //! # Limits
 //!
 //! A request body 16 MiB (`--max-body-bytes`), a span 1 MiB, an answer 10,000 spans or some 32 MiB
-//! of them, a topology the newest 100,000 spans, 16 live streams a tenant; an answer that is cut
-//! says `truncated`. A live stream ends after 15 minutes and its reader comes back by itself, so
+//! of them, a topology the newest 100,000 spans, 16 live streams and 32 bodies on their way a tenant;
+//! an answer that is cut says `truncated`. A live stream ends after 15 minutes and its reader comes back by itself, so
 //! that the gateway judges it anew.
 //!
 //! # Refusals
@@ -141,6 +141,7 @@ mod problem;
 mod server;
 mod store;
 mod tenant;
+mod uploads;
 mod view;
 
 pub use args::Args;

@@ -36,6 +36,7 @@ async fn take(app: &App, call: Call, format: Format) -> Result<Batch, Problem> {
     let limit = app.options.max_body_bytes;
     let encoding = Encoding::from_headers(call.request.headers())?;
     refuse_by_length(call.request.headers(), limit)?;
+    let _upload = app.uploads.begin(call.store.tenant()).ok_or(Reason::Overloaded)?;
     let body = collect(call.request.into_body(), limit).await?;
 
     let permit = tokio::time::timeout(PERMIT_TIMEOUT, app.decoding.acquire()).await;

@@ -14,6 +14,7 @@ use crate::server::body::{ResponseBody, with_type};
 use crate::server::route::Endpoint;
 use crate::store::{ExchangeRow, Store, StoreError, TenantStore};
 use crate::tenant::Tenant;
+use crate::uploads::Uploads;
 
 mod exchanges;
 mod ingest;
@@ -25,6 +26,7 @@ mod stream;
 pub(crate) struct App {
     pub(crate) store: Store,
     pub(crate) live: Live,
+    pub(crate) uploads: Uploads,
     pub(crate) router: Router<Endpoint>,
     pub(crate) decoding: Semaphore,
     pub(crate) closing: watch::Sender<bool>,

@@ -16,6 +16,7 @@ use crate::api::App;
 use crate::clock::Clock;
 use crate::live::Live;
 use crate::store::{Store, StoreError};
+use crate::uploads::Uploads;
 
 pub(crate) mod body;
 pub(crate) mod query;
@@ -85,6 +86,7 @@ impl Server {
         let app = Arc::new(App {
             store,
             live: Live::new(options.stream_capacity),
+            uploads: Uploads::default(),
             router: route::router(),
             decoding: Semaphore::new(CONCURRENT_DECODES),
             closing: closing.clone(),

@@ -1,5 +1,7 @@
 //! Taking spans: protobuf, JSON, gzip, partial success, retries.
 
+use std::time::Duration;
+
 use std::io::Write as _;
 
 use bytes::Bytes;
@@ -268,5 +270,48 @@ async fn an_answer_holds_a_bounded_part_of_a_large_exchange() {
     assert_eq!(detail["truncated"], true);
     assert_eq!(detail["exchange"]["spans"], 40);
     assert!(detail["spans"].as_array().unwrap().len() >= 36);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_tenant_that_sends_slowly_takes_nothing_from_others() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let server = Running::start().await;
+    let begin = async |tenant: &str| {
+        let mut stream = tokio::net::TcpStream::connect(server.address).await.unwrap();
+        let head = format!(
+            "POST /v1/traces HTTP/1.1\r\nhost: a\r\nx-tenant-id: {tenant}\r\n\
+             content-type: application/json\r\ncontent-length: 2\r\n\r\n{{"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream
+    };
+    let mut slow = Vec::new();
+    for _ in 0..32 {
+        slow.push(begin("acme").await);
+    }
+    let status = async |mut stream: tokio::net::TcpStream, rest: &[u8]| {
+        // A refused body need not be taken.
+        let _ = stream.write_all(rest).await;
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.unwrap();
+        String::from_utf8_lossy(&answer).into_owned()
+    };
+    // Each of them has to be seen before the next one is one too many.
+    let mut refused = false;
+    for _ in 0..100 {
+        refused = status(begin("acme").await, b"}").await == "HTTP/1.1 503";
+        if refused {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(refused);
+    assert_eq!(status(begin("other").await, b"}").await, "HTTP/1.1 200");
+    for stream in slow {
+        assert_eq!(status(stream, b"}").await, "HTTP/1.1 200");
+    }
+    assert_eq!(status(begin("acme").await, b"}").await, "HTTP/1.1 200");
     server.stop().await;
 }
