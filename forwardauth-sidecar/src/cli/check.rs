@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 use super::{
     CliError,
     question::{QuestionArgs, outcome},
+    store::visible,
 };
 
 /// Answers what a token may do. Exit code 0: yes; 1: no; 2: usage or configuration; 3: cannot know.
@@ -54,7 +55,7 @@ pub async fn run(args: CheckArgs, out: &mut dyn Write) -> Result<ExitCode, CliEr
 }
 
 fn row(out: &mut dyn Write, name: &str, value: &str) -> Result<(), CliError> {
-    Ok(writeln!(out, "{name:<28} {value}")?)
+    Ok(writeln!(out, "{name:<28} {}", visible(value))?)
 }
 
 fn plain(value: &Json) -> String {

@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 use super::{
     CliError, Outcome,
     question::{Question, QuestionArgs, outcome, verdict},
+    store::visible,
 };
 use crate::{
     config::Config,
@@ -172,7 +173,7 @@ fn step_json(step: &Step) -> Json {
 fn print_step(step: &Step, out: &mut dyn Write) -> Result<(), CliError> {
     writeln!(out, "{:<4}  {}", step.outcome.as_str(), step.name)?;
     for (name, value) in &step.inputs {
-        writeln!(out, "      {name:<30} {value}{}", date(name, value))?;
+        writeln!(out, "      {name:<30} {}{}", visible(value), date(name, value))?;
     }
     if let Some(remedy) = &step.remedy {
         writeln!(out, "      {:<30} {remedy}", "to pass")?;
@@ -207,7 +208,7 @@ fn print_verdict(
         }
         Decision::Deny(denial) => {
             writeln!(out, "{}: {}", verdict(&story.decision), denial.reason.code())?;
-            writeln!(out, "  {}", denial.detail)?;
+            writeln!(out, "  {}", visible(&denial.detail))?;
             let offers = denial.not_entitled.as_ref().map_or(&[][..], |n| &n.unlocked_by);
             if !offers.is_empty() {
                 writeln!(out, "  unlocked by {}", offers.join(", "))?;
@@ -249,7 +250,7 @@ async fn recent(
             }
             other => other.to_string(),
         };
-        writeln!(out, "{name:<28} {text}")?;
+        writeln!(out, "{name:<28} {}", visible(&text))?;
     }
     Ok(Outcome::Yes.into())
 }

@@ -68,7 +68,7 @@ enum Command {
     Suspend {
         /// The tenant.
         id: TenantId,
-        /// Why.
+        /// Why. The tenant's callers read it in what refuses them.
         #[arg(long, default_value = "suspended by hand")]
         reason: String,
     },
@@ -81,7 +81,7 @@ enum Command {
     Close {
         /// The tenant.
         id: TenantId,
-        /// Why.
+        /// Why. The tenant's callers read it in what refuses them.
         #[arg(long, default_value = "closed by hand")]
         reason: String,
     },
