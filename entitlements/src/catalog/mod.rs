@@ -278,7 +278,7 @@ impl Feature {
     }
 
     /// What values it knows, for messages.
-    pub(crate) fn known_values(&self) -> String {
+    pub fn known_values(&self) -> String {
         match &self.kind {
             FeatureKind::Switch => "`yes` or `no`".to_owned(),
             FeatureKind::Level(levels) => list(levels.iter().map(|level| &**level)),

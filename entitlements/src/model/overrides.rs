@@ -20,6 +20,8 @@ pub struct Override {
     pub ends_at: Option<SystemTime>,
     /// Why it exists.
     pub reason: String,
+    /// Where it was agreed, as a ticket or a contract names it.
+    pub ticket: Option<String>,
     /// Who made it.
     pub created_by: String,
     /// When it was taken back, if it was.

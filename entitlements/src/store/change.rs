@@ -197,6 +197,7 @@ pub(crate) fn override_json(exception: &Override) -> Json {
         "starts_at": format_time(exception.starts_at),
         "ends_at": exception.ends_at.map(format_time),
         "reason": exception.reason,
+        "ticket": exception.ticket,
         "revoked_at": exception.revoked_at.map(format_time),
     })
 }

@@ -140,6 +140,11 @@ async fn licenses(store: Arc<dyn Store>) {
             store.license(&license.id).await.expect("it answers").expect("it is there");
         assert_eq!((tenant.as_str(), &read), ("acme", license), "it reads as it was written");
     }
+    let from = async |source, name| store.license_from(source, name).await.expect("it answers");
+    let found = from(LicenseSource::Billing, "sub_1").await.expect("it is there");
+    assert_eq!((found.0.as_str(), &found.1), ("acme", &base), "a source finds its own");
+    assert_eq!(from(LicenseSource::Import, "sub_1").await, None);
+    assert_eq!(from(LicenseSource::Billing, "sub_2").await, None);
     let record = store.load(&id("acme")).await.expect("it answers").expect("it is there");
     assert_eq!(record.licenses, [base, trial, addon]);
 }
@@ -216,6 +221,7 @@ async fn overrides(store: Arc<dyn Store>) {
         starts_at: moment(start),
         ends_at: end.map(moment),
         reason: "a promise".to_owned(),
+        ticket: None,
         created_by: "sue".to_owned(),
         revoked_at: None,
     };
@@ -229,7 +235,8 @@ async fn overrides(store: Arc<dyn Store>) {
     // Back to back is fine, overlap of one effect is not; another effect may overlap.
     refused(&store, change(&exception("ovr_2", yes(), 9, Some(20)))).await;
     refused(&store, change(&exception("ovr_2", yes(), 0, None))).await;
-    let next = exception("ovr_2", yes(), 10, None);
+    let next =
+        Override { ticket: Some("ACME-7".to_owned()), ..exception("ovr_2", yes(), 10, None) };
     apply(&store, change(&next)).await;
     let denial = exception("ovr_3", Effect::Deny, 5, Some(6));
     apply(&store, change(&denial)).await;

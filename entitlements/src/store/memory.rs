@@ -14,7 +14,9 @@ use super::{
     TenantSummary,
 };
 use crate::catalog::Catalog;
-use crate::model::{Effect, License, LicenseKind, Override, TenantId, TenantRecord, TenantStatus};
+use crate::model::{
+    Effect, License, LicenseKind, LicenseSource, Override, TenantId, TenantRecord, TenantStatus,
+};
 
 /// Tenants and licenses in memory.
 #[derive(Default)]
@@ -154,6 +156,23 @@ impl Store for Memory {
             let mut tenants = contents.tenants.values();
             tenants.find_map(|(record, _)| {
                 let license = record.licenses.iter().find(|license| license.id == id)?;
+                Some((record.id.clone(), license.clone()))
+            })
+        })
+    }
+
+    fn license_from<'a>(
+        &'a self,
+        source: LicenseSource,
+        reference: &'a str,
+    ) -> Answer<'a, Option<(TenantId, License)>> {
+        self.ask(move |contents| {
+            let named = |license: &&License| {
+                license.source == source && license.source_ref.as_deref() == Some(reference)
+            };
+            let mut tenants = contents.tenants.values();
+            tenants.find_map(|(record, _)| {
+                let license = record.licenses.iter().find(named)?;
                 Some((record.id.clone(), license.clone()))
             })
         })

@@ -55,7 +55,7 @@ pub use contents::{Contents, Copied, copy};
 pub use error::{Refusal, StoreError};
 
 use crate::catalog::Catalog;
-use crate::model::{License, TenantId, TenantRecord, TenantStatus};
+use crate::model::{License, LicenseSource, TenantId, TenantRecord, TenantStatus};
 
 /// What a store answers, later. Stores are chosen by a URL, so their futures are boxed; no request
 /// waits for one in the steady state.
@@ -84,6 +84,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// A license by its id, and the tenant that holds it.
     fn license<'a>(&'a self, id: &'a str) -> Answer<'a, Option<(TenantId, License)>>;
+
+    /// The license that a source granted under a name of its own, and the tenant that holds it.
+    fn license_from<'a>(
+        &'a self,
+        source: LicenseSource,
+        reference: &'a str,
+    ) -> Answer<'a, Option<(TenantId, License)>>;
 
     /// The revision of every tenant.
     fn revisions(&self) -> Answer<'_, Vec<(TenantId, u64)>>;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use crate::catalog::Catalog;
-use crate::model::{License, TenantId, TenantRecord};
+use crate::model::{License, LicenseSource, TenantId, TenantRecord};
 use crate::store::{
     Actor, Answer, AuditEntry, Change, Contents, Feed, Organization, Receipt, Store, StoreError,
     TenantSummary,
@@ -94,6 +94,14 @@ impl Store for Faulty {
 
     fn license<'a>(&'a self, id: &'a str) -> Answer<'a, Option<(TenantId, License)>> {
         self.through(self.inner.license(id))
+    }
+
+    fn license_from<'a>(
+        &'a self,
+        source: LicenseSource,
+        reference: &'a str,
+    ) -> Answer<'a, Option<(TenantId, License)>> {
+        self.through(self.inner.license_from(source, reference))
     }
 
     fn revisions(&self) -> Answer<'_, Vec<(TenantId, u64)>> {

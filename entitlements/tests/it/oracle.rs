@@ -83,6 +83,7 @@ fn an_override() -> impl Strategy<Value = Override> {
             starts_at: at(start),
             ends_at: length.map(|length| at(start + length)),
             reason: "because of the test".to_owned(),
+            ticket: None,
             created_by: "test".to_owned(),
             revoked_at: revoked.map(at),
         }

@@ -54,6 +54,7 @@ fn exception(id: &str, feature: &str, effect: Effect) -> Override {
         starts_at: time(START),
         ends_at: Some(time(END)),
         reason: "a promise of sales".to_owned(),
+        ticket: None,
         created_by: "sue".to_owned(),
         revoked_at: None,
     }

@@ -48,6 +48,7 @@ async fn lived_in(store: &dyn Store) {
         starts_at: start(),
         ends_at: end.map(|seconds| start() + Duration::from_secs(seconds)),
         reason: "a promise".to_owned(),
+        ticket: None,
         created_by: "süe".to_owned(),
         revoked_at: None,
     };

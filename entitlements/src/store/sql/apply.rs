@@ -261,8 +261,8 @@ async fn add_override(
 ) -> Result<Done, StoreError> {
     sqlx::query(
         "INSERT INTO overrides (id, tenant_id, feature, effect, value, starts_at, ends_at, permanent,
-                                reason, created_at, created_by)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+                                reason, ticket, created_at, created_by)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
     )
     .bind(&exception.id)
     .bind(tenant.as_str())
@@ -273,6 +273,7 @@ async fn add_override(
     .bind(exception.ends_at.map(to_micros))
     .bind(i64::from(exception.ends_at.is_none()))
     .bind(&exception.reason)
+    .bind(&exception.ticket)
     .bind(to_micros(at))
     .bind(&exception.created_by)
     .execute(tx)

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::catalog::Catalog;
 use crate::model::time::to_micros;
-use crate::model::{License, Pin, TenantId, TenantRecord};
+use crate::model::{License, LicenseSource, Pin, TenantId, TenantRecord};
 use crate::store::{
     Actor, Answer, AuditEntry, Change, Contents, Feed, Organization, Receipt, Refusal, Store,
     StoreError, TenantSummary,
@@ -128,6 +128,17 @@ impl Store for Sql {
         Box::pin(async move {
             let mut reader = self.readers.acquire().await.map_err(refused)?;
             rows::license(&mut reader, id).await
+        })
+    }
+
+    fn license_from<'a>(
+        &'a self,
+        source: LicenseSource,
+        reference: &'a str,
+    ) -> Answer<'a, Option<(TenantId, License)>> {
+        Box::pin(async move {
+            let mut reader = self.readers.acquire().await.map_err(refused)?;
+            rows::license_from(&mut reader, source, reference).await
         })
     }
 

@@ -9,7 +9,7 @@ use sqlx::{FromRow, Row as _};
 use super::{Connection, Database, Row, corrupt, refused};
 use crate::catalog::Catalog;
 use crate::model::time::from_micros;
-use crate::model::{Effect, License, Override, Pin, TenantId, TenantRecord};
+use crate::model::{Effect, License, LicenseSource, Override, Pin, TenantId, TenantRecord};
 use crate::store::{AuditEntry, Organization, StoreError, TenantSummary};
 
 pub(super) async fn tenant(
@@ -131,12 +131,31 @@ pub(super) async fn license(
     row.map(LicenseRow::read).transpose()
 }
 
+pub(super) async fn license_from(
+    connection: &mut Connection,
+    source: LicenseSource,
+    reference: &str,
+) -> Result<Option<(TenantId, License)>, StoreError> {
+    let row: Option<LicenseRow> = sqlx::query_as(
+        "SELECT id, tenant_id, kind, plan, catalog_digest, quantity, starts_at, ends_at, grace_s,
+                suspended_at, revoked_at, status_reason, source, source_ref, created_at, created_by
+         FROM licenses WHERE source = $1 AND source_ref = $2",
+    )
+    .bind(source.as_str())
+    .bind(reference)
+    .fetch_optional(connection)
+    .await
+    .map_err(refused)?;
+    row.map(LicenseRow::read).transpose()
+}
+
 pub(super) async fn overrides(
     connection: &mut Connection,
     tenant: &TenantId,
 ) -> Result<Vec<Override>, StoreError> {
     let rows: Vec<OverrideRow> = sqlx::query_as(
-        "SELECT id, tenant_id, feature, effect, value, starts_at, ends_at, reason, created_by, revoked_at
+        "SELECT id, tenant_id, feature, effect, value, starts_at, ends_at, reason, ticket,
+                created_by, revoked_at
          FROM overrides WHERE tenant_id = $1 ORDER BY created_at, id",
     )
     .bind(tenant.as_str())
@@ -151,7 +170,8 @@ pub(super) async fn exception(
     id: &str,
 ) -> Result<Option<(TenantId, Override)>, StoreError> {
     let row: Option<OverrideRow> = sqlx::query_as(
-        "SELECT id, tenant_id, feature, effect, value, starts_at, ends_at, reason, created_by, revoked_at
+        "SELECT id, tenant_id, feature, effect, value, starts_at, ends_at, reason, ticket,
+                created_by, revoked_at
          FROM overrides WHERE id = $1",
     )
     .bind(id)
@@ -269,6 +289,7 @@ struct OverrideRow {
     starts_at: i64,
     ends_at: Option<i64>,
     reason: String,
+    ticket: Option<String>,
     created_by: String,
     revoked_at: Option<i64>,
 }
@@ -288,6 +309,7 @@ impl OverrideRow {
             starts_at: from_micros(self.starts_at),
             ends_at: self.ends_at.map(from_micros),
             reason: self.reason,
+            ticket: self.ticket,
             created_by: self.created_by,
             revoked_at: self.revoked_at.map(from_micros),
         };
