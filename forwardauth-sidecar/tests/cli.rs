@@ -364,3 +364,29 @@ fn without_a_gateway_a_decision_cannot_be_explained() {
     assert_eq!(answer.code, 3);
     assert!(answer.err.contains("admin listener"), "{}", answer.err);
 }
+
+#[test]
+fn an_override_that_is_no_unicode_is_not_passed_over() {
+    use std::os::unix::ffi::OsStrExt as _;
+
+    let folder = Folder::empty();
+    let value = std::ffi::OsStr::from_bytes(b"10.0.0.0/8\xff");
+    let mut command = folder.command("config check --config tiergate.toml");
+    let output = command.env("TIERGATE_GATEWAY__TRUSTED_PROXIES", value).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(2));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("TIERGATE_GATEWAY__TRUSTED_PROXIES"), "{told}");
+}
+
+#[test]
+fn what_the_store_says_cannot_take_over_the_terminal() {
+    let folder = Folder::empty();
+    let name = "\u{1b}[2J\nacme  active";
+    let mut command = folder.command("tenant add evil --config tiergate.toml --name");
+    assert!(command.arg(name).output().expect("it runs").status.success());
+    for words in ["tenant list", "tenant show evil"] {
+        let told = folder.done(&format!("{words} --config tiergate.toml")).out;
+        assert!(told.contains("\\u{1b}[2J\\nacme  active"), "{told}");
+        assert!(!told.contains('\u{1b}') && !told.contains("\nacme"), "{told}");
+    }
+}

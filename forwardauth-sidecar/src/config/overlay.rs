@@ -15,11 +15,14 @@ use toml::de::{DeTable, DeValue};
 pub struct Environment(Vec<(String, String)>);
 
 impl Environment {
-    /// The environment of this process. Variables that are not Unicode are not ours either.
+    /// The environment of this process. A value that is not Unicode is taken as well as it can be,
+    /// and then refused as what it is not; passing over it would leave the file's value in force.
     #[expect(clippy::disallowed_methods, reason = "the one reader of the environment")]
     pub fn of_process() -> Self {
         std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .filter_map(|(name, value)| {
+                Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
+            })
             .collect()
     }
 
