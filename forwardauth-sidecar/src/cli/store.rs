@@ -192,7 +192,13 @@ pub(super) fn visible(text: &str) -> Cow<'_, str> {
     if !text.contains(hidden) {
         return Cow::Borrowed(text);
     }
-    let write = |shown: String, c: char| if hidden(c) { shown + &c.escape_default().to_string() } else { shown + c.encode_utf8(&mut [0; 4]) };
+    let write = |shown: String, c: char| {
+        if hidden(c) {
+            shown + &c.escape_default().to_string()
+        } else {
+            shown + c.encode_utf8(&mut [0; 4])
+        }
+    };
     Cow::Owned(text.chars().fold(String::new(), write))
 }
 
