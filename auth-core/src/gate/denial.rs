@@ -79,8 +79,21 @@ impl Denial {
     }
 
     /// The problem document (RFC 9457); an `instance` can be added.
+    ///
+    /// Why an operator suspended or closed something is between the operator and the log: the
+    /// caller is told that it is so.
     pub fn problem(&self) -> Problem<'_> {
-        let mut problem = Problem::new(&self.reason, &self.detail);
+        let internal = self.not_entitled.as_ref().is_some_and(|why| {
+            matches!(
+                why.reason,
+                entitlements::Reason::TenantSuspended
+                    | entitlements::Reason::TenantClosed
+                    | entitlements::Reason::LicenseSuspended
+                    | entitlements::Reason::LicenseRevoked
+            )
+        });
+        let detail = if internal { "" } else { self.detail.as_str() };
+        let mut problem = Problem::new(&self.reason, detail);
         problem.missing_scopes = &self.missing_scopes;
         if let Some(why) = &self.not_entitled {
             problem.feature = why.feature.as_ref().map(entitlements::FeatureKey::as_str);

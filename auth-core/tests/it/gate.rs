@@ -199,6 +199,11 @@ async fn licenses_count_at_each_request() {
         .expect("the tenant is active");
     assert_eq!(w.ask(Some(&token), &Requirement::tenant()).await, "tenant_suspended");
     assert_eq!(w.ask(Some(&token), &Requirement::authenticated()).await, "tenant_suspended");
+    let decision = w.gate.check(Some(&token), &Requirement::tenant()).await;
+    let denial = decision.denial().expect("it is suspended");
+    assert!(denial.detail.contains("unpaid since May"), "the log says why");
+    let told = String::from_utf8(denial.problem().to_json()).expect("text");
+    assert!(!told.contains("unpaid"), "the caller is not told why: {told}");
 }
 
 #[tokio::test]

@@ -68,7 +68,7 @@ enum Command {
     Suspend {
         /// The tenant.
         id: TenantId,
-        /// Why. The tenant's callers read it in what refuses them.
+        /// Why, for the log, `explain` and the audit; callers are only told that it is so.
         #[arg(long, default_value = "suspended by hand")]
         reason: String,
     },
@@ -81,7 +81,7 @@ enum Command {
     Close {
         /// The tenant.
         id: TenantId,
-        /// Why. The tenant's callers read it in what refuses them.
+        /// Why, for the log, `explain` and the audit; callers are only told that it is so.
         #[arg(long, default_value = "closed by hand")]
         reason: String,
     },
