@@ -30,6 +30,7 @@ pub(crate) fn run() -> Result<(), Failure> {
         for (package, features) in [
             ("entitlements", ""),
             ("entitlements", "testing"),
+            ("entitlements", "sqlite"),
             ("entitlements", "postgres"),
             ("auth-core", ""),
             ("auth-core", "gate"),

@@ -245,7 +245,7 @@ impl Question {
             ),
             ("expires_at", time(identity.map(Identity::expires_at)).into()),
             ("valid_until", time(set.and_then(EntitlementSet::valid_until)).into()),
-            ("source", source.into()),
+            ("source", Some(source).filter(|_| verdict(&story.decision) != "unknown").into()),
             ("at", time(self.at).into()),
         ]
     }

