@@ -6,6 +6,7 @@ mod model;
 mod reason;
 mod resolve;
 mod service;
+mod snapshot;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -21,4 +22,5 @@ pub use model::{
 pub use reason::Reason;
 pub use resolve::{EntitlementSet, Freshness, NotEntitled, Provenance, State, resolve};
 pub use service::{CheckError, EntitlementService, EntitlementServiceBuilder, ServiceStatus};
+pub use snapshot::{InvalidSnapshotKey, SnapshotKey};
 pub use store::StoreError;

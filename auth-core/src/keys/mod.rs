@@ -5,12 +5,15 @@
 //! 3. Only one fetch runs at a time; all who need it wait for the same one.
 //! 4. An unknown `kid` causes a fetch, at most one per `cool_down` (10 s), however many ask.
 //! 5. A set that cannot be fetched, read, or that has no usable key never replaces a good one.
-//! 6. One bad key does not lose the others; symmetric, private and weak keys are refused.
+//! 6. A set may be brought along from an earlier process (`Verifier::seed_keys`); it is good for as
+//!    long as it would have been there, and fetched again at once.
+//! 7. One bad key does not lose the others; symmetric, private and weak keys are refused.
 
 #[cfg(feature = "http-keys")]
 mod http;
 mod key;
 mod ring;
+mod seed;
 mod set;
 mod source;
 
@@ -20,5 +23,6 @@ pub(crate) use key::Key;
 pub use key::KeyRejection;
 pub use ring::{KeyOptions, KeyStatus};
 pub(crate) use ring::{KeyRing, Snapshot};
+pub use seed::{KeyDocument, SeedError};
 pub use set::KeySet;
 pub use source::{FetchError, KeyError, KeySource, StaticKeys};

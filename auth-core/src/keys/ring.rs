@@ -6,9 +6,10 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
+use bytes::Bytes;
 use tokio::sync::watch;
 
-use super::{KeyError, KeySet, KeySource};
+use super::{KeyError, KeySet, KeySource, SeedError};
 use crate::clock::Clock;
 
 /// When keys are fetched, and how long a set is good for.
@@ -57,6 +58,10 @@ pub(crate) struct Snapshot {
     pub(crate) fetched_at: SystemTime,
     /// Counts the sets of this ring, so that a cached verdict notices a new one by one comparison.
     pub(crate) generation: u64,
+    /// What the set was read from.
+    document: Bytes,
+    /// It was brought along from an earlier process, and is fetched anew as soon as possible.
+    seeded: bool,
 }
 
 pub(crate) struct KeyRing {
@@ -93,7 +98,7 @@ impl KeyRing {
     pub(crate) fn current(self: &Arc<Self>, now: SystemTime) -> Option<Arc<Snapshot>> {
         let snapshot = self.snapshot.load_full()?;
         let age = self.age(&snapshot, now);
-        if age >= self.options.refresh_after {
+        if snapshot.seeded || age >= self.options.refresh_after {
             self.refresh(now, self.options.cool_down);
         }
         (age < self.options.max_stale).then_some(snapshot)
@@ -143,7 +148,8 @@ impl KeyRing {
         let (wanted_in, pause) = match self.snapshot.load().as_ref() {
             None => (Duration::ZERO, pause),
             Some(s) => {
-                let wanted_in = self.options.refresh_after.saturating_sub(self.age(s, now));
+                let age = if s.seeded { Duration::MAX } else { self.age(s, now) };
+                let wanted_in = self.options.refresh_after.saturating_sub(age);
                 // A set that is in use can wait for its successor.
                 let failed = !pause.is_zero();
                 (wanted_in, if failed { self.options.cool_down } else { Duration::ZERO })
@@ -160,6 +166,33 @@ impl KeyRing {
         if self.current(now).is_none() {
             drop(self.refresh(now, self.pause()));
         }
+    }
+
+    /// The document of the set in use and when it was fetched.
+    pub(crate) fn document(&self) -> Option<(Bytes, SystemTime)> {
+        let snapshot = self.snapshot.load();
+        snapshot.as_ref().map(|s| (s.document.clone(), s.fetched_at))
+    }
+
+    /// Begins with a set that was fetched earlier. A set that is there already stays.
+    pub(crate) fn seed(&self, document: Bytes, fetched_at: SystemTime) -> Result<(), SeedError> {
+        let now = self.clock.now();
+        // Stricter than for a set of our own: how long ago this was, only the wall clock can tell.
+        if fetched_at > now + PRECISION {
+            return Err(SeedError::Future);
+        }
+        let age = elapsed(fetched_at, now);
+        if age >= self.options.max_stale {
+            return Err(SeedError::TooOld { age, max_stale: self.options.max_stale });
+        }
+        let keys = KeySet::parse(&self.issuer, &document)?;
+        // Under the lock, as every other set.
+        let _control = self.lock();
+        if self.snapshot.load().is_none() {
+            let first = Snapshot { keys, fetched_at, generation: 1, document, seeded: true };
+            self.snapshot.store(Some(Arc::new(first)));
+        }
+        Ok(())
     }
 
     pub(crate) fn status(&self) -> KeyStatus {
@@ -223,7 +256,7 @@ impl KeyRing {
         Some(running)
     }
 
-    async fn fetch(&self) -> Result<KeySet, KeyError> {
+    async fn fetch(&self) -> Result<(KeySet, Bytes), KeyError> {
         let failed = |source| KeyError::Fetch { issuer: self.issuer.clone(), source };
         let fetched = tokio::time::timeout(self.options.fetch_timeout, self.source.fetch()).await;
         let document = fetched
@@ -232,13 +265,13 @@ impl KeyRing {
                 failed(super::FetchError::new(format!("no answer within {limit:?}")))
             })?
             .map_err(failed)?;
-        KeySet::parse(&self.issuer, &document)
+        Ok((KeySet::parse(&self.issuer, &document)?, document))
     }
 
-    fn take(&self, result: Result<KeySet, KeyError>) {
+    fn take(&self, result: Result<(KeySet, Bytes), KeyError>) {
         // A log subscriber may ask for the status: nothing is logged under the lock.
         match &result {
-            Ok(keys) => {
+            Ok((keys, _)) => {
                 for (kid, why) in keys.rejected() {
                     tracing::warn!(issuer = %self.issuer, kid, %why, "key not used");
                 }
@@ -247,13 +280,15 @@ impl KeyRing {
         }
         let mut control = self.lock();
         match result {
-            Ok(keys) => {
+            Ok((keys, document)) => {
                 control.last_error = None;
                 control.failures_in_a_row = 0;
                 let generation = self.snapshot.load().as_ref().map_or(0, |s| s.generation) + 1;
                 // The moment the fetch began: a token issued later may name a key it did not see.
                 let fetched_at = control.last_attempt.unwrap_or_else(|| self.clock.now());
-                self.snapshot.store(Some(Arc::new(Snapshot { keys, fetched_at, generation })));
+                let seeded = false;
+                let next = Snapshot { keys, fetched_at, generation, document, seeded };
+                self.snapshot.store(Some(Arc::new(next)));
             }
             Err(error) => control.failed(error),
         }

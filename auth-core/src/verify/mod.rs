@@ -38,7 +38,7 @@ pub use self::{
 use crate::{
     clock::{Clock, SystemClock},
     identity::{Identity, at},
-    keys::{KeyError, KeyOptions, KeyRing, KeySource, KeyStatus, Snapshot},
+    keys::{KeyDocument, KeyError, KeyOptions, KeyRing, KeySource, KeyStatus, SeedError, Snapshot},
     reason,
     token::{Claims, Header, RawToken, json::Object, raw_decode},
 };
@@ -278,6 +278,31 @@ impl Verifier {
     /// How each issuer's keys stand.
     pub fn key_status(&self) -> Vec<KeyStatus> {
         self.0.issuers.iter().map(|i| i.ring.status()).collect()
+    }
+
+    /// Every issuer's last good key set, to be kept for a later process.
+    pub fn key_documents(&self) -> Vec<KeyDocument> {
+        let documents = self.0.issuers.iter().filter_map(|Issuer { policy, ring, .. }| {
+            let (document, fetched_at) = ring.document()?;
+            Some(KeyDocument { issuer: policy.url.clone(), document, fetched_at })
+        });
+        documents.collect()
+    }
+
+    /// Begins with a key set that was fetched earlier, so that tokens can be verified before the
+    /// issuer was reached. It is good for `max_stale` after `fetched_at`, and fetched again as soon
+    /// as possible. An issuer that has keys already keeps them.
+    ///
+    /// # Errors
+    ///
+    /// [`SeedError`], if it is too old, from the future, no usable key set, or of no issuer of this
+    /// verifier.
+    pub fn seed_keys(&self, keys: &KeyDocument) -> Result<(), SeedError> {
+        let known = self.0.issuers.iter().find(|issuer| *issuer.policy.url == *keys.issuer);
+        let Some(Issuer { ring, .. }) = known else {
+            return Err(SeedError::UnknownIssuer(keys.issuer.clone()));
+        };
+        ring.seed(keys.document.clone(), keys.fetched_at)
     }
 
     /// How the cache of verified tokens stands.

@@ -10,4 +10,5 @@ mod keys;
 mod logto;
 mod properties;
 mod rejects;
+mod seed;
 mod support;

@@ -34,10 +34,6 @@ pub(crate) fn to_micros(at: SystemTime) -> i64 {
     }
 }
 
-#[cfg_attr(
-    not(any(feature = "sqlite", feature = "postgres", feature = "testing")),
-    expect(dead_code, reason = "without a back end nobody calls it")
-)]
 /// The time that many microseconds after (or before) 1970.
 pub(crate) fn from_micros(micros: i64) -> SystemTime {
     let distance = Duration::from_micros(micros.unsigned_abs());

@@ -1,13 +1,17 @@
 //! Settings of a service, and the two ways to start it.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, SystemTime};
 
 use super::cache::Known;
 use super::flight::Flights;
+use super::keep::{self, Extras, Keeper};
 use super::watch::{self, Connector};
 use super::{EntitlementService, Handle, Health, Shared};
 use crate::catalog::Catalog;
+use crate::snapshot::SnapshotKey;
 use crate::store::{Mode, Store, StoreError};
 
 /// Where the store comes from.
@@ -24,6 +28,8 @@ pub struct EntitlementServiceBuilder {
     max_stale: Duration,
     mode: Mode,
     capacity: u64,
+    snapshot: Option<(PathBuf, SnapshotKey)>,
+    extras: Option<Extras>,
 }
 
 impl EntitlementServiceBuilder {
@@ -35,6 +41,8 @@ impl EntitlementServiceBuilder {
             max_stale: Duration::from_hours(24),
             mode: Mode::ReadWrite,
             capacity: 100_000,
+            snapshot: None,
+            extras: None,
         }
     }
 
@@ -67,40 +75,73 @@ impl EntitlementServiceBuilder {
         self
     }
 
+    /// Keeps what is known of tenants in a file, for a start while the store cannot be asked.
+    ///
+    /// The service begins with what the file holds: tenants that stand there are answered at once,
+    /// as [`Freshness::Stale`](crate::Freshness::Stale), each resolved at the moment of the question,
+    /// until the store is heard. `max_stale` counts from the moment at which the store was heard
+    /// last before the file was written; starting again does not prolong it. A file that is older,
+    /// damaged, forged, from another version or written with another key is refused, and the log
+    /// says so: the service then starts as if there were none.
+    ///
+    /// Afterwards the file is written anew a few seconds after each change, as a whole or not at
+    /// all, readable by its owner only. It is authenticated, not encrypted. Reading it is the one
+    /// thing for which [`Self::start`] and [`Self::connect`] block the thread.
+    #[must_use]
+    pub fn snapshot(mut self, path: impl Into<PathBuf>, key: SnapshotKey) -> Self {
+        self.snapshot = Some((path.into(), key));
+        self
+    }
+
+    /// What is to be kept in the snapshot beside tenants, by name; asked every few seconds. After
+    /// a start it is told by [`EntitlementService::restored_extras`].
+    #[must_use]
+    pub fn snapshot_extras(
+        mut self,
+        extras: impl Fn() -> BTreeMap<String, String> + Send + Sync + 'static,
+    ) -> Self {
+        self.extras = Some(Box::new(extras));
+        self
+    }
+
     /// Opens the store, publishes the catalog in it unless it is read only, and starts to follow
-    /// it.
+    /// it. With a snapshot that can be used, a store that does not answer is waited for in the
+    /// background.
     ///
     /// # Errors
     ///
     /// If the store cannot be opened, read or, unless it is read only, written.
     pub async fn connect(self) -> Result<EntitlementService, StoreError> {
-        let (shared, connector) = self.into_parts();
-        let store = connector.open(&shared).await?;
-        let position = watch::first_look(&shared, store.as_ref()).await?;
-        shared.put_store(Some(store));
-        Ok(spawn(shared, connector, Some(position)))
+        let (shared, connector, keeper) = self.into_parts();
+        let restored = shared.runs_on_a_snapshot();
+        let position = match reach(&shared, &connector).await {
+            Ok(position) => Some(position),
+            Err(error) if restored && error.is_temporary() => None,
+            Err(error) => return Err(error),
+        };
+        Ok(spawn(shared, connector, keeper, position))
     }
 
     /// Starts without waiting for the store: until it is there, every question fails as
-    /// unavailable; then the service becomes ready by itself.
+    /// unavailable, unless a snapshot has the answer; then the service becomes ready by itself.
     pub fn start(self) -> EntitlementService {
-        let (shared, connector) = self.into_parts();
-        spawn(shared, connector, None)
+        let (shared, connector, keeper) = self.into_parts();
+        spawn(shared, connector, keeper, None)
     }
 
     /// A service before a store that nobody else changes: there is nothing to follow.
     #[cfg(feature = "testing")]
     pub(crate) fn unwatched(self) -> EntitlementService {
-        let (shared, connector) = self.into_parts();
+        let (shared, connector, _) = self.into_parts();
         if let Connector::Given(store) = connector {
             shared.put_store(Some(store));
         }
         let shared = Arc::new(Shared { watched: false, ..shared });
-        EntitlementService { handle: Arc::new(Handle { shared, task: None }) }
+        EntitlementService { handle: Arc::new(Handle { shared, tasks: Vec::new() }) }
     }
 
-    fn into_parts(self) -> (Shared, Connector) {
-        let shared = Shared {
+    fn into_parts(self) -> (Shared, Connector, Option<Keeper>) {
+        let mut shared = Shared {
             catalog: self.catalog,
             clock: self.clock,
             max_stale: self.max_stale,
@@ -110,19 +151,47 @@ impl EntitlementServiceBuilder {
             store: RwLock::new(None),
             watched: true,
             health: Health::new(),
+            restored: BTreeMap::new(),
         };
         let connector = match self.origin {
             Origin::Url(url) => Connector::Url(url, self.mode),
             Origin::Store(store) => Connector::Given(store),
         };
-        (shared, connector)
+        let extras = self.extras;
+        let keeper = self.snapshot.map(|(path, key)| Keeper { path, key, extras });
+        if let Some(keeper) = &keeper {
+            keeper.restore(&mut shared);
+        }
+        (shared, connector, keeper)
     }
 }
 
-fn spawn(shared: Shared, connector: Connector, position: Option<u64>) -> EntitlementService {
+/// Opens the store and makes sure that what is at hand is what it says.
+async fn reach(shared: &Shared, connector: &Connector) -> Result<u64, StoreError> {
+    let store = watch::first_open(shared, connector).await?;
+    let position = if shared.runs_on_a_snapshot() {
+        watch::first_sweep(shared, store.as_ref()).await?
+    } else {
+        watch::first_look(shared, store.as_ref()).await?
+    };
+    shared.put_store(Some(store));
+    Ok(position)
+}
+
+fn spawn(
+    shared: Shared,
+    connector: Connector,
+    keeper: Option<Keeper>,
+    position: Option<u64>,
+) -> EntitlementService {
     let shared = Arc::new(shared);
-    let task = tokio::spawn(watch::follow(Arc::clone(&shared), connector, position));
-    EntitlementService { handle: Arc::new(Handle { shared, task: Some(task.abort_handle()) }) }
+    let mut tasks =
+        vec![tokio::spawn(watch::follow(Arc::clone(&shared), connector, position)).abort_handle()];
+    if let Some(keeper) = keeper {
+        let keeping = keep::keep(Arc::clone(&shared), Arc::new(keeper));
+        tasks.push(tokio::spawn(keeping).abort_handle());
+    }
+    EntitlementService { handle: Arc::new(Handle { shared, tasks }) }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the default of the clock that is handed in")]

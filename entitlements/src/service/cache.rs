@@ -30,6 +30,8 @@ pub(super) struct Known {
     unknown_organizations: Cache<Organization, SystemTime, RandomState>,
     /// Grows with every change that is heard of: what was asked for before it is not kept.
     epoch: AtomicU64,
+    /// Grows with everything that a snapshot would hold otherwise.
+    changes: AtomicU64,
 }
 
 impl Known {
@@ -40,6 +42,7 @@ impl Known {
             unknown_tenants: cache(UNKNOWN_AT_MOST, Some(UNKNOWN_FOR)),
             unknown_organizations: cache(UNKNOWN_AT_MOST, Some(UNKNOWN_FOR)),
             epoch: AtomicU64::new(0),
+            changes: AtomicU64::new(0),
         }
     }
 
@@ -67,8 +70,19 @@ impl Known {
         now: SystemTime,
         replace: Replace,
     ) -> EntitlementSet {
-        let set = resolve_shared(catalog, Arc::new(record), now);
+        self.store_shared(Arc::new(record), catalog, now, replace)
+    }
+
+    pub(super) fn store_shared(
+        &self,
+        record: Arc<TenantRecord>,
+        catalog: &Catalog,
+        now: SystemTime,
+        replace: Replace,
+    ) -> EntitlementSet {
+        let set = resolve_shared(catalog, record, now);
         self.keep(&set, replace);
+        self.changed();
         set
     }
 
@@ -90,10 +104,12 @@ impl Known {
             let newer = current.is_some_and(|it| it.into_value().revision() > revision);
             if newer { Op::Nop } else { Op::Remove }
         });
+        self.changed();
     }
 
     pub(super) fn forget(&self, id: &TenantId) {
         self.rows.invalidate(id);
+        self.changed();
     }
 
     pub(super) fn tenants(&self) -> Vec<TenantId> {
@@ -106,10 +122,12 @@ impl Known {
 
     pub(super) fn map(&self, organization: Organization, tenant: TenantId) {
         self.organizations.insert(organization, tenant);
+        self.changed();
     }
 
     pub(super) fn unmap(&self, organization: &Organization) {
         self.organizations.invalidate(organization);
+        self.changed();
     }
 
     /// The organizations that are known to name one of the tenants.
@@ -147,6 +165,26 @@ impl Known {
 
     pub(super) fn forget_unknown_organization(&self, organization: &Organization) {
         self.unknown_organizations.invalidate(organization);
+    }
+
+    /// All rows at hand.
+    pub(super) fn records(&self) -> Vec<Arc<TenantRecord>> {
+        self.rows.iter().map(|(_, set)| Arc::clone(set.record())).collect()
+    }
+
+    /// All organizations at hand, and whom they name.
+    pub(super) fn mappings(&self) -> Vec<(Organization, TenantId)> {
+        let all = self.organizations.iter();
+        all.map(|(organization, tenant)| (Organization::clone(&organization), tenant)).collect()
+    }
+
+    /// Counts what has changed in rows and mappings.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    fn changed(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
     }
 
     pub(super) fn epoch(&self) -> u64 {

@@ -3,14 +3,17 @@
 //! In the steady state a question does no I/O: the rows are at hand, and a change to them arrives
 //! by itself within a moment. A tenant that is asked for the first time is read once, however many
 //! ask. When the store cannot be asked, what is known goes on, marked as stale, for `max_stale`;
-//! a tenant that was never seen is then an error of ours, never "not in your plan".
+//! a tenant that was never seen is then an error of ours, never "not in your plan". With a snapshot
+//! that holds for a process that starts while the store is away, too.
 
 mod builder;
 mod cache;
 mod error;
 mod flight;
+mod keep;
 mod watch;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
@@ -35,13 +38,13 @@ pub struct EntitlementService {
 
 struct Handle {
     shared: Arc<Shared>,
-    /// None if the store is one that nobody else changes.
-    task: Option<tokio::task::AbortHandle>,
+    /// Empty if the store is one that nobody else changes.
+    tasks: Vec<tokio::task::AbortHandle>,
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        if let Some(task) = &self.task {
+        for task in &self.tasks {
             task.abort();
         }
     }
@@ -58,6 +61,8 @@ struct Shared {
     store: RwLock<Option<Arc<dyn Store>>>,
     watched: bool,
     health: Health,
+    /// What others kept in the snapshot that the service began with.
+    restored: BTreeMap<String, String>,
 }
 
 /// Whether, and when last, the store was heard. Time is counted by the monotonic clock: a wall
@@ -70,6 +75,11 @@ struct Health {
     position: AtomicU64,
     /// When everything was compared last, in milliseconds after `started`.
     swept: AtomicU64,
+    /// How old the knowledge was at `started` that a snapshot brought; none without one. It counts
+    /// until the store is heard for the first time.
+    carried: Option<Duration>,
+    /// How many tenants the store had when that was asked last, plus one; zero: never.
+    counted: AtomicU64,
 }
 
 /// How the service is, for metrics.
@@ -164,12 +174,32 @@ impl EntitlementService {
     ///
     /// # Errors
     ///
-    /// If the store cannot be asked.
+    /// If the store cannot be asked. A service that began with a snapshot answers as of the snapshot
+    /// until the store is heard for the first time.
     pub async fn tenant_count(&self) -> Result<u64, StoreError> {
-        in_time(self.handle.shared.store()?.tenant_count()).await
+        let shared = &self.handle.shared;
+        let asked = match shared.store() {
+            Ok(store) => in_time(store.tenant_count()).await,
+            Err(error) => Err(error),
+        };
+        match asked {
+            Ok(count) => {
+                shared.health.counted.store(count.saturating_add(1), Ordering::Relaxed);
+                Ok(count)
+            }
+            Err(error) if shared.runs_on_a_snapshot() => shared.health.count().ok_or(error),
+            Err(error) => Err(error),
+        }
     }
 
-    /// True once the store was heard for the first time; it stays true.
+    /// What [`EntitlementServiceBuilder::snapshot_extras`] had put into the snapshot that the service
+    /// began with; empty without one.
+    pub fn restored_extras(&self) -> &BTreeMap<String, String> {
+        &self.handle.shared.restored
+    }
+
+    /// True once the store was heard for the first time, or from the start with a snapshot; it stays
+    /// true.
     pub fn ready(&self) -> bool {
         let shared = &self.handle.shared;
         !shared.watched || shared.health.since_last_read().is_some()
@@ -239,13 +269,19 @@ impl Shared {
             return Some(Freshness::Fresh);
         }
         let age = self.health.since_last_read()?;
-        if age <= FRESH_FOR {
+        if age <= FRESH_FOR && self.health.heard() {
             Some(Freshness::Fresh)
         } else if age <= self.max_stale {
             Some(Freshness::Stale { age })
         } else {
             None
         }
+    }
+
+    /// True as long as what a snapshot brought is all that is known, and may be used.
+    fn runs_on_a_snapshot(&self) -> bool {
+        let carries = self.health.carried.is_some() && !self.health.heard();
+        carries && self.freshness().is_some()
     }
 
     async fn ask(
@@ -361,12 +397,23 @@ impl Health {
             up: AtomicBool::new(false),
             position: AtomicU64::new(0),
             swept: AtomicU64::new(0),
+            carried: None,
+            counted: AtomicU64::new(0),
         }
+    }
+
+    /// The store was heard by this process.
+    fn heard(&self) -> bool {
+        self.confirmed.load(Ordering::Acquire) != 0
+    }
+
+    fn count(&self) -> Option<u64> {
+        self.counted.load(Ordering::Relaxed).checked_sub(1)
     }
 
     fn since_last_read(&self) -> Option<Duration> {
         match self.confirmed.load(Ordering::Acquire) {
-            0 => None,
+            0 => self.carried.map(|age| age.saturating_add(self.started.elapsed())),
             millis => {
                 let confirmed = Duration::from_millis(millis);
                 Some(self.started.elapsed().saturating_sub(confirmed))

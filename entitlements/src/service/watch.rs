@@ -60,7 +60,7 @@ struct Course {
 
 /// Follows the store until the service is dropped.
 pub(super) async fn follow(shared: Arc<Shared>, connector: Connector, from: Option<u64>) {
-    let mut course = Course { position: from, replace: Replace::Newer };
+    let mut course = Course { position: from, replace: first_replace(&shared) };
     let mut pause = FIRST_PAUSE;
     loop {
         let error = match reach(&shared, &connector, &course).await {
@@ -87,6 +87,31 @@ pub(super) async fn follow(shared: Arc<Shared>, connector: Connector, from: Opti
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
+}
+
+/// How the first sweep compares. What a snapshot brought may come from another copy of the store,
+/// whose revisions counted differently: all of it is read again.
+fn first_replace(shared: &Shared) -> Replace {
+    if shared.runs_on_a_snapshot() { Replace::Always } else { Replace::Newer }
+}
+
+/// Opens the store for the first time. Where a snapshot knows it, one that is not there is missing,
+/// not new.
+pub(super) async fn first_open(
+    shared: &Shared,
+    connector: &Connector,
+) -> Result<Arc<dyn Store>, StoreError> {
+    match first_replace(shared) {
+        Replace::Newer => connector.open(shared).await,
+        Replace::Always => connector.reopen(shared).await,
+    }
+}
+
+/// Compares what a snapshot brought with the store.
+pub(super) async fn first_sweep(shared: &Shared, store: &dyn Store) -> Result<u64, StoreError> {
+    let mut course = Course { position: None, replace: first_replace(shared) };
+    turn(shared, store, &mut course).await?;
+    Ok(shared.health.position.load(Ordering::Relaxed))
 }
 
 /// Reads where the feed stands, and that the store can be read at all.

@@ -5,6 +5,7 @@ mod oracle;
 mod outage;
 mod resolve;
 mod service;
+mod snapshot;
 mod sqlite;
 
 /// The catalog that ships with the project.

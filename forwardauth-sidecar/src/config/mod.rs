@@ -36,7 +36,7 @@ pub use self::gateway::Gateway;
 pub use self::issuer::Issuer;
 pub use self::log::{Log, LogFormat};
 pub use self::overlay::Environment;
-pub use self::store::Store;
+pub use self::store::{Snapshot, Store};
 pub use self::tls::Tls;
 pub use self::tokens::Tokens;
 use crate::route::Routes;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use entitlements::SnapshotKey;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use toml::Spanned;
@@ -17,6 +18,8 @@ pub(super) struct StoreDocument {
     url: Option<Spanned<String>>,
     url_file: Option<Spanned<PathBuf>>,
     max_stale: Option<Spanned<String>>,
+    snapshot: Option<Spanned<PathBuf>>,
+    snapshot_key_file: Option<Spanned<PathBuf>>,
 }
 
 /// The store of tenants and licenses.
@@ -25,6 +28,17 @@ pub struct Store {
     url: SecretString,
     /// For how long what was read goes on counting without the store.
     pub max_stale: Duration,
+    /// What is known is kept here, for a start without the store.
+    pub snapshot: Option<Snapshot>,
+}
+
+/// The file that outlives the process, and what authenticates it.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The file.
+    pub path: PathBuf,
+    /// The key of its authentication code.
+    pub key: SnapshotKey,
 }
 
 impl Store {
@@ -91,7 +105,48 @@ impl Store {
             Some(value) => duration(source, "store.max_stale", value, Duration::ZERO, MAX_STALE)?,
             None => Duration::from_hours(24),
         };
-        Ok(Self { url: beside_config(source.path, &url).into(), max_stale })
+        let snapshot = Snapshot::check(source, document)?;
+        Ok(Self { url: beside_config(source.path, &url).into(), max_stale, snapshot })
+    }
+}
+
+impl Snapshot {
+    fn check(source: &Source<'_>, store: &StoreDocument) -> Result<Option<Self>, ConfigError> {
+        let (file, key_file) = match (&store.snapshot, &store.snapshot_key_file) {
+            (None, None) => return Ok(None),
+            (Some(file), Some(key_file)) => (file, key_file),
+            (Some(file), None) => {
+                return Err(source.error(
+                    &file.span(),
+                    "`store.snapshot` needs `snapshot_key_file`, because whoever can write the \
+                     snapshot could grant licenses; make a key with `(umask 077; openssl rand -out \
+                     snapshot.key 64)`",
+                ));
+            }
+            (None, Some(key_file)) => {
+                return Err(source.error(
+                    &key_file.span(),
+                    "`store.snapshot_key_file` is the key of `store.snapshot`, which is missing; \
+                     write `snapshot = \"tiergate.snapshot\"`, or remove the key",
+                ));
+            }
+        };
+        let path = super::beside(source.path, file.get_ref());
+        if file.get_ref().file_name().is_none() || path.is_dir() {
+            let message =
+                "`store.snapshot` names no file; write one, as in `\"tiergate.snapshot\"`";
+            return Err(source.error(&file.span(), message));
+        }
+        let key_path = super::beside(source.path, key_file.get_ref());
+        if path == key_path {
+            let message = "`store.snapshot` and `store.snapshot_key_file` name the same file; the \
+                           snapshot would overwrite its key";
+            return Err(source.error(&file.span(), message));
+        }
+        let key = SnapshotKey::read(&key_path).map_err(|error| {
+            source.error(&key_file.span(), format!("`store.snapshot_key_file`: {error}"))
+        })?;
+        Ok(Some(Self { path, key }))
     }
 }
 

@@ -187,6 +187,36 @@ fn the_gateway() {
 }
 
 #[test]
+fn the_snapshot() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = Folder::new();
+    let key = folder.path("snapshot.key");
+    let with = |lines: &str| GOOD.replacen("[store]", &format!("[store]\n{lines}"), 1);
+    let both = with("snapshot = \"t.snapshot\"\nsnapshot_key_file = \"snapshot.key\"");
+    let told = |text: &str| folder.parse(text, &[]).expect_err("a mistake").to_string();
+    assert!(folder.parse(GOOD, &[]).expect("no mistake").store.snapshot.is_none());
+    assert!(told(&both).contains("`store.snapshot_key_file`: `"));
+    std::fs::write(&key, [7; 32]).expect("a file");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o640)).expect("it is ours");
+    assert!(told(&both).contains("is open to others (mode 0640); run `chmod 600 "));
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).expect("it is ours");
+    let store = folder.parse(&both, &[]).expect("no mistake").store;
+    assert_eq!(store.snapshot.expect("it is configured").path, folder.path("t.snapshot"));
+    std::fs::write(&key, [7; 31]).expect("a file");
+    assert!(told(&both).contains("the key has 31 bytes; it needs 32"));
+
+    let half = told(&with("snapshot = \"t.snapshot\""));
+    assert!(half.contains("`store.snapshot` needs `snapshot_key_file`"), "{half}");
+    let half = told(&with("snapshot_key_file = \"snapshot.key\""));
+    assert!(half.contains("is the key of `store.snapshot`, which is missing"), "{half}");
+    for (file, mistake) in [(".", "names no file"), ("snapshot.key", "name the same file")] {
+        let lines = format!("snapshot = \"{file}\"\nsnapshot_key_file = \"snapshot.key\"");
+        assert!(told(&with(&lines)).contains(mistake), "{file}");
+    }
+}
+
+#[test]
 fn the_store() {
     assert!(
         mistake("\"sqlite:tiergate.db\"", "\"postgres://a:secret@db/t\"")

@@ -7,6 +7,7 @@ mod admin;
 mod gateway;
 mod listener;
 mod opening;
+mod restart;
 mod state;
 
 use std::io;
@@ -67,7 +68,8 @@ pub struct Server {
 
 impl Server {
     /// Binds both listeners and starts what keeps keys and entitlements fresh. Neither the store
-    /// nor an identity provider has to be there: the server becomes ready by itself.
+    /// nor an identity provider has to be there: the server becomes ready by itself, with a snapshot
+    /// at once.
     ///
     /// # Errors
     ///
@@ -75,10 +77,10 @@ impl Server {
     pub fn start(config: &Config, clock: impl Clock + Clone) -> Result<Self, StartError> {
         let verifier = config.verifier(clock.clone())?.build()?;
         let service_clock = clock.clone();
-        let entitlements = EntitlementService::builder(config.store.url(), config.catalog.clone())
+        let builder = EntitlementService::builder(config.store.url(), config.catalog.clone())
             .clock(move || service_clock.now())
-            .max_stale(config.store.max_stale)
-            .start();
+            .max_stale(config.store.max_stale);
+        let entitlements = restart::start(builder, config.store.snapshot.as_ref(), &verifier);
         Self::with_gate(config, Gate::new(verifier, entitlements), clock)
     }
 

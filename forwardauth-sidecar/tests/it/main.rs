@@ -9,5 +9,6 @@ mod harness;
 mod life;
 mod limits;
 mod paths;
+mod restart;
 mod secrets;
 mod tls;

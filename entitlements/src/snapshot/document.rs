@@ -1,0 +1,275 @@
+//! The contents as JSON: strict, because what this program did not write it must not guess at.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Snapshot, SnapshotError};
+use crate::catalog::Catalog;
+use crate::model::time::{from_micros, to_micros};
+use crate::model::{Effect, FeatureKey, License, Override, Pin, TenantId, TenantRecord};
+use crate::store::Organization;
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    written_at: i64,
+    age_ms: u64,
+    position: u64,
+    tenant_count: Option<u64>,
+    catalog: String,
+    /// The catalogs that licenses keep to, by their digest.
+    pinned: BTreeMap<String, String>,
+    tenants: Vec<TenantRow>,
+    organizations: Vec<(String, String, TenantId)>,
+    extras: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct TenantRow {
+    id: TenantId,
+    name: String,
+    status: String,
+    status_reason: Option<String>,
+    revision: u64,
+    licenses: Vec<LicenseRow>,
+    overrides: Vec<OverrideRow>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct LicenseRow {
+    id: String,
+    kind: String,
+    plan: String,
+    pin: Option<String>,
+    quantity: u32,
+    starts_at: i64,
+    ends_at: Option<i64>,
+    grace_s: u64,
+    suspended_at: Option<i64>,
+    revoked_at: Option<i64>,
+    status_reason: Option<String>,
+    source: String,
+    source_ref: Option<String>,
+    created_at: i64,
+    created_by: String,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct OverrideRow {
+    id: String,
+    feature: FeatureKey,
+    effect: String,
+    value: Option<String>,
+    starts_at: i64,
+    ends_at: Option<i64>,
+    reason: String,
+    ticket: Option<String>,
+    created_by: String,
+    revoked_at: Option<i64>,
+}
+
+/// Writes the contents.
+pub(super) fn render(snapshot: &Snapshot) -> Result<Vec<u8>, SnapshotError> {
+    let mut pinned = BTreeMap::new();
+    for license in snapshot.tenants.iter().flat_map(|tenant| &tenant.licenses) {
+        if let Some(Pin { digest, catalog: Some(catalog) }) = &license.pin {
+            pinned.entry(digest.clone()).or_insert_with(|| catalog.text().to_owned());
+        }
+    }
+    let organizations = snapshot.organizations.iter();
+    let document = Document {
+        written_at: to_micros(snapshot.written_at),
+        // Rounded up: a snapshot never says that it is younger than it is.
+        age_ms: millis(snapshot.age.saturating_add(Duration::from_millis(1))),
+        position: snapshot.position,
+        tenant_count: snapshot.tenant_count,
+        catalog: snapshot.catalog.clone(),
+        pinned,
+        tenants: snapshot.tenants.iter().map(|tenant| tenant_row(tenant)).collect(),
+        organizations: organizations
+            .map(|(it, tenant)| (it.issuer.clone(), it.id.clone(), tenant.clone()))
+            .collect(),
+        extras: snapshot.extras.clone(),
+    };
+    serde_json::to_vec(&document).map_err(malformed)
+}
+
+/// Reads contents whose authentication code was right.
+pub(super) fn parse(contents: &[u8]) -> Result<Snapshot, SnapshotError> {
+    let document: Document = serde_json::from_slice(contents).map_err(malformed)?;
+    let mut pinned = BTreeMap::new();
+    for (digest, text) in &document.pinned {
+        let catalog = Catalog::parse(text).map_err(malformed)?;
+        if catalog.digest() != digest {
+            return Err(malformed(format!("a catalog is not the one of digest `{digest}`")));
+        }
+        pinned.insert(digest.as_str(), catalog);
+    }
+    let tenants = document.tenants.into_iter().map(|row| tenant(row, &pinned).map(Arc::new));
+    let organizations = document.organizations.into_iter();
+    Ok(Snapshot {
+        written_at: from_micros(document.written_at),
+        age: Duration::from_millis(document.age_ms),
+        position: document.position,
+        tenant_count: document.tenant_count,
+        catalog: document.catalog,
+        tenants: tenants.collect::<Result<_, _>>()?,
+        organizations: organizations
+            .map(|(issuer, id, tenant)| (Organization { issuer, id }, tenant))
+            .collect(),
+        extras: document.extras,
+    })
+}
+
+fn tenant_row(tenant: &TenantRecord) -> TenantRow {
+    // Each field is named: a new one must not be left out silently.
+    let TenantRecord { id, name, status, status_reason, revision, licenses, overrides } = tenant;
+    TenantRow {
+        id: id.clone(),
+        name: name.clone(),
+        status: status.as_str().to_owned(),
+        status_reason: status_reason.clone(),
+        revision: *revision,
+        licenses: licenses.iter().map(license_row).collect(),
+        overrides: overrides.iter().map(override_row).collect(),
+    }
+}
+
+fn tenant(row: TenantRow, pinned: &BTreeMap<&str, Catalog>) -> Result<TenantRecord, SnapshotError> {
+    let licenses = row.licenses.into_iter().map(|row| license(row, pinned));
+    Ok(TenantRecord {
+        id: row.id,
+        name: row.name,
+        status: row.status.parse().map_err(malformed)?,
+        status_reason: row.status_reason,
+        revision: row.revision,
+        licenses: licenses.collect::<Result<_, _>>()?,
+        overrides: row.overrides.into_iter().map(exception).collect::<Result<_, _>>()?,
+    })
+}
+
+fn license_row(license: &License) -> LicenseRow {
+    let License {
+        id,
+        kind,
+        plan,
+        pin,
+        quantity,
+        starts_at,
+        ends_at,
+        grace,
+        suspended_at,
+        revoked_at,
+        status_reason,
+        source,
+        source_ref,
+        created_at,
+        created_by,
+    } = license;
+    LicenseRow {
+        id: id.clone(),
+        kind: kind.as_str().to_owned(),
+        plan: plan.clone(),
+        pin: pin.as_ref().map(|pin| pin.digest.clone()),
+        quantity: *quantity,
+        starts_at: to_micros(*starts_at),
+        ends_at: ends_at.map(to_micros),
+        grace_s: grace.as_secs(),
+        suspended_at: suspended_at.map(to_micros),
+        revoked_at: revoked_at.map(to_micros),
+        status_reason: status_reason.clone(),
+        source: source.as_str().to_owned(),
+        source_ref: source_ref.clone(),
+        created_at: to_micros(*created_at),
+        created_by: created_by.clone(),
+    }
+}
+
+fn license(row: LicenseRow, pinned: &BTreeMap<&str, Catalog>) -> Result<License, SnapshotError> {
+    let pin = row.pin.map(|digest| {
+        let catalog = pinned.get(digest.as_str()).cloned();
+        Pin { digest, catalog }
+    });
+    Ok(License {
+        id: row.id,
+        kind: row.kind.parse().map_err(malformed)?,
+        plan: row.plan,
+        pin,
+        quantity: row.quantity,
+        starts_at: from_micros(row.starts_at),
+        ends_at: time(row.ends_at),
+        grace: Duration::from_secs(row.grace_s),
+        suspended_at: time(row.suspended_at),
+        revoked_at: time(row.revoked_at),
+        status_reason: row.status_reason,
+        source: row.source.parse().map_err(malformed)?,
+        source_ref: row.source_ref,
+        created_at: from_micros(row.created_at),
+        created_by: row.created_by,
+    })
+}
+
+fn override_row(exception: &Override) -> OverrideRow {
+    let Override {
+        id,
+        feature,
+        effect,
+        starts_at,
+        ends_at,
+        reason,
+        ticket,
+        created_by,
+        revoked_at,
+    } = exception;
+    OverrideRow {
+        id: id.clone(),
+        feature: feature.clone(),
+        effect: effect.as_str().to_owned(),
+        value: effect.value().map(str::to_owned),
+        starts_at: to_micros(*starts_at),
+        ends_at: ends_at.map(to_micros),
+        reason: reason.clone(),
+        ticket: ticket.clone(),
+        created_by: created_by.clone(),
+        revoked_at: revoked_at.map(to_micros),
+    }
+}
+
+fn exception(row: OverrideRow) -> Result<Override, SnapshotError> {
+    let effect = match (row.effect.as_str(), row.value) {
+        ("raise", Some(value)) => Effect::Raise(value),
+        ("set", Some(value)) => Effect::Set(value),
+        ("deny", None) => Effect::Deny,
+        (other, _) => return Err(malformed(format!("override effect `{other}`"))),
+    };
+    Ok(Override {
+        id: row.id,
+        feature: row.feature,
+        effect,
+        starts_at: from_micros(row.starts_at),
+        ends_at: time(row.ends_at),
+        reason: row.reason,
+        ticket: row.ticket,
+        created_by: row.created_by,
+        revoked_at: time(row.revoked_at),
+    })
+}
+
+fn time(micros: Option<i64>) -> Option<SystemTime> {
+    micros.map(from_micros)
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn malformed(error: impl Display) -> SnapshotError {
+    SnapshotError::Malformed(error.to_string())
+}

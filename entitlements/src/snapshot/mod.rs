@@ -1,0 +1,59 @@
+//! What is known, in a file: for a start while the store cannot be asked.
+//!
+//! A snapshot holds rows, never answers, so that starts, ends and graces apply as of the moment of
+//! the question. It decides who is let in, and therefore counts only if its authentication code is
+//! right; nothing of it is parsed before. It does not prolong anything: it carries how long ago the
+//! store was heard when it was written, and the time since then is added when it is read.
+
+mod document;
+mod error;
+mod file;
+mod key;
+mod seal;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+pub(crate) use error::SnapshotError;
+pub(crate) use file::{read, write};
+pub use key::{InvalidSnapshotKey, SnapshotKey};
+
+use crate::model::{TenantId, TenantRecord};
+use crate::store::Organization;
+
+/// What a file holds.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Snapshot {
+    /// When it was written, by the wall clock.
+    pub(crate) written_at: SystemTime,
+    /// How long ago the store had been heard by then, by the monotonic clock.
+    pub(crate) age: Duration,
+    /// The place in the store's feed up to which the rows are true.
+    pub(crate) position: u64,
+    /// How many tenants the store had, if that was ever asked.
+    pub(crate) tenant_count: Option<u64>,
+    /// The digest of the catalog that was in force.
+    pub(crate) catalog: String,
+    pub(crate) tenants: Vec<Arc<TenantRecord>>,
+    pub(crate) organizations: Vec<(Organization, TenantId)>,
+    /// What others keep in it, by name.
+    pub(crate) extras: BTreeMap<String, String>,
+}
+
+impl Snapshot {
+    /// How long ago the store was heard. A clock that stands before the moment of writing was set
+    /// back, and then nobody knows: the snapshot is refused, so that it cannot live longer.
+    pub(crate) fn age_at(&self, now: SystemTime) -> Result<Duration, SnapshotError> {
+        match now.duration_since(self.written_at) {
+            Ok(since) => Ok(self.age.saturating_add(since)),
+            Err(back) if back.duration() <= PRECISION => Ok(self.age),
+            Err(back) => Err(SnapshotError::Future(back.duration())),
+        }
+    }
+}
+
+/// Within the precision of a clock adjustment it is simply now.
+const PRECISION: Duration = Duration::from_secs(2);
