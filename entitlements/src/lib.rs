@@ -12,7 +12,8 @@ pub mod store;
 pub mod testing;
 
 pub use catalog::{
-    Addon, Catalog, CatalogError, Feature, FeatureKind, Need, OnExpiry, Terms, Tier, UnknownFeature,
+    Addon, CaseDifference, CaseOutcome, Catalog, CatalogError, Feature, FeatureKind, Need,
+    OnExpiry, OrphanedLicense, PlanCases, PlanChange, Terms, Tier, UnknownFeature, orphans,
 };
 pub use model::{
     Effect, FeatureKey, InvalidDuration, InvalidName, InvalidTime, License, LicenseKind,

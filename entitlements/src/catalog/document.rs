@@ -162,6 +162,27 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// The entries of the table that stands here.
+    pub(super) fn fields(&self, what: &str) -> Result<Vec<Entry<'a>>, CatalogError> {
+        match self.value {
+            DeValue::Table(table) => Ok(self.source.entries(table)),
+            other => Err(self.error(
+                format!("{what} is {} instead of a table", article(other)),
+                "write `{ KEY = VALUE, .. }`",
+            )),
+        }
+    }
+
+    /// The line, counted from one.
+    pub(super) fn line(&self) -> usize {
+        self.error("", "").line
+    }
+
+    /// True if it is `true`.
+    pub(super) fn is_true(&self) -> bool {
+        matches!(self.value, DeValue::Boolean(true))
+    }
+
     /// A whole number from zero on.
     pub(super) fn number(&self) -> Option<u64> {
         match self.value {

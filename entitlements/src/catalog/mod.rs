@@ -30,7 +30,9 @@
 //! # Ok::<(), entitlements::CatalogError>(())
 //! ```
 
+mod cases;
 mod check;
+mod diff;
 mod digest;
 mod document;
 mod need;
@@ -42,6 +44,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use cases::{CaseDifference, CaseOutcome, PlanCases};
+pub use diff::{Change as PlanChange, OrphanedLicense, orphans};
 pub(crate) use digest::hex;
 pub use document::CatalogError;
 pub use need::{Need, UnknownFeature};

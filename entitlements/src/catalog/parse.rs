@@ -291,7 +291,7 @@ fn terms(section: Entry<'_>) -> Result<Terms, CatalogError> {
 }
 
 /// A value as the feature knows it.
-fn value(node: Node<'_>, feature: &Feature) -> Result<Value, CatalogError> {
+pub(super) fn value(node: Node<'_>, feature: &Feature) -> Result<Value, CatalogError> {
     let found = match feature.kind {
         FeatureKind::Number(_) => node.number().map(Value::Number),
         FeatureKind::Switch | FeatureKind::Level(_) => {
@@ -307,7 +307,7 @@ fn value(node: Node<'_>, feature: &Feature) -> Result<Value, CatalogError> {
 }
 
 /// The position of a declared feature, or what to say about an undeclared one.
-fn declared(features: &[Feature], key: &str) -> Result<usize, (String, String)> {
+pub(super) fn declared(features: &[Feature], key: &str) -> Result<usize, (String, String)> {
     features.iter().position(|feature| feature.key.as_str() == key).ok_or_else(|| {
         (
             format!("feature `{}` is not declared", key.escape_debug()),
@@ -320,7 +320,7 @@ fn declared(features: &[Feature], key: &str) -> Result<usize, (String, String)> 
 }
 
 /// Refuses keys that mean nothing: a misspelt one must not be silently without effect.
-fn known(entries: &[Entry<'_>], keys: &[&str], place: &str) -> Result<(), CatalogError> {
+pub(super) fn known(entries: &[Entry<'_>], keys: &[&str], place: &str) -> Result<(), CatalogError> {
     match entries.iter().find(|entry| !keys.contains(&entry.key)) {
         Some(entry) => Err(entry.error(
             format!("{place} has an unknown key `{}`", entry.key.escape_debug()),

@@ -258,7 +258,7 @@ fn boundaries(tenant: &TenantRecord, now: SystemTime) -> (Option<SystemTime>, Op
 
 impl Feature {
     /// Reads a value of the same feature in another catalog; none if the two do not agree.
-    fn translate(&self, value: &Value) -> Option<Value> {
+    pub(crate) fn translate(&self, value: &Value) -> Option<Value> {
         match (&self.kind, value) {
             (FeatureKind::Switch, Value::Switch(_))
             | (FeatureKind::Number(_), Value::Number(_)) => Some(value.clone()),

@@ -1,8 +1,10 @@
 //! Everything that is tested from outside, in one binary.
 
 mod catalog;
+mod edge_cases;
 mod oracle;
 mod outage;
+mod plans;
 mod resolve;
 mod service;
 mod snapshot;

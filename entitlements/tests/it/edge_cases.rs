@@ -1,0 +1,269 @@
+//! The edge cases of licensing and the complaints about other systems, each by its name.
+//!
+//! What needs only rows and a moment is asked of [`resolve`]; what happens between a change and the
+//! next question is asked of a service. The details of each rule are in `resolve`, `outage` and
+//! `service`, and in the conformance suite of the stores.
+
+use std::time::{Duration, SystemTime};
+
+use entitlements::testing::{PLANS, license};
+use entitlements::{
+    Catalog, Effect, EntitlementSet, License, LicenseKind, Override, Reason, State, TenantRecord,
+    TenantStatus, parse_time, resolve,
+};
+
+use crate::catalog;
+
+const START: &str = "2026-01-01T00:00:00Z";
+const END: &str = "2027-01-01T00:00:00Z";
+const NOW: &str = "2026-11-22T12:00:00Z";
+
+#[track_caller]
+fn time(text: &str) -> SystemTime {
+    parse_time(text).expect("it is a time")
+}
+
+fn with_grace(plan: &str, kind: LicenseKind) -> License {
+    License {
+        kind,
+        starts_at: time(START),
+        ends_at: Some(time(END)),
+        grace: Duration::from_hours(24),
+        ..license(plan, plan)
+    }
+}
+
+fn base(plan: &str) -> License {
+    with_grace(plan, LicenseKind::Base)
+}
+
+fn holding(licenses: Vec<License>) -> TenantRecord {
+    TenantRecord {
+        id: "acme".parse().expect("it is a tenant id"),
+        name: "Acme".to_owned(),
+        status: TenantStatus::Active,
+        status_reason: None,
+        revision: 1,
+        licenses,
+        overrides: Vec::new(),
+    }
+}
+
+fn at(licenses: Vec<License>, moment: SystemTime) -> EntitlementSet {
+    resolve(&catalog(), &holding(licenses), moment)
+}
+
+fn value(set: &EntitlementSet, feature: &str) -> String {
+    set.value(&feature.parse().expect("a feature")).expect("it is declared").to_string()
+}
+
+#[test]
+fn expired_falls_back_after_grace_and_tells_the_date() {
+    let set = at(vec![base("mid")], time(END) + Duration::from_hours(24));
+    assert_eq!(set.state(), State::Expired);
+    let denial = set.usable().expect_err("it is over");
+    assert_eq!(denial.reason, Reason::LicenseExpired);
+    assert!(denial.detail.contains("2027-01-01T00:00:00Z"), "{denial}");
+}
+
+#[test]
+fn expiry_does_not_shut_out_who_needs_no_license() {
+    let set = at(vec![base("mid")], time(END) + Duration::from_hours(48));
+    assert!(set.usable().is_err());
+    assert!(set.admitted().is_ok(), "signing in and seeing the account goes on");
+}
+
+#[test]
+fn grace_and_trial_never_make_a_permanent_unlock() {
+    let trial = with_grace("business", LicenseKind::Trial);
+    assert_eq!(at(vec![trial.clone()], time(END)).state(), State::Expired);
+    // Two licenses that end one after the other do not add their graces.
+    let earlier = License { ends_at: Some(time(NOW)), ..base("mid") };
+    let set = at(vec![earlier, trial], time(NOW) + Duration::from_hours(24));
+    assert_eq!(set.tier(), Some("business"), "the trial itself still runs");
+    assert_eq!(set.state(), State::Active);
+}
+
+#[test]
+fn grace_applies_to_add_ons_too() {
+    let text = format!("{PLANS}\n[addons.pack]\nexchange_replay = \"yes\"");
+    let catalog = Catalog::parse(&text).expect("it is right");
+    let record = holding(vec![base("mid"), with_grace("pack", LicenseKind::Addon)]);
+    let last = time(END) + Duration::from_hours(24) - Duration::from_micros(1);
+    assert_eq!(value(&resolve(&catalog, &record, last), "exchange_replay"), "yes");
+}
+
+#[test]
+fn an_unknown_or_renamed_plan_fails_closed() {
+    let set = at(vec![base("retired")], time(NOW));
+    assert_eq!(set.state(), State::UnknownPlan);
+    assert!(set.features().all(|(_, value)| value.is_lowest()));
+    assert_eq!(set.usable().expect_err("nobody knows it").reason, Reason::UnknownPlan);
+}
+
+#[test]
+fn an_unknown_feature_is_an_error_when_it_is_named() {
+    assert!(catalog().need("no_such_feature").is_err());
+    assert!(!at(vec![base("business")], time(NOW)).has(&"no_such_feature".parse().expect("a key")));
+}
+
+#[test]
+fn a_license_does_not_work_before_its_start_and_then_by_itself() {
+    let before = at(vec![base("mid")], time(START) - Duration::from_micros(1));
+    assert_eq!(before.state(), State::NotYetValid);
+    assert_eq!(before.valid_until(), Some(time(START)), "the moment at which it flips is known");
+    assert_eq!(at(vec![base("mid")], time(START)).tier(), Some("mid"));
+}
+
+#[test]
+fn a_lower_offer_beside_a_higher_one_takes_nothing_away() {
+    let alone = at(vec![base("high")], time(NOW));
+    let both = at(vec![base("low"), base("high")], time(NOW));
+    assert!(alone.features().eq(both.features()));
+    assert_eq!(both.tier(), Some("high"));
+}
+
+#[test]
+fn boundaries_from_the_store_have_no_skew() {
+    let mut ends = base("mid");
+    ends.grace = Duration::ZERO;
+    let one = Duration::from_micros(1);
+    assert_eq!(at(vec![ends.clone()], time(END) - one).state(), State::Active);
+    assert_eq!(at(vec![ends], time(END)).state(), State::Expired);
+}
+
+#[test]
+fn suspended_is_told_apart_from_every_plan_reason() {
+    let mut record = holding(vec![base("business")]);
+    record.status = TenantStatus::Suspended;
+    let denial = resolve(&catalog(), &record, time(NOW)).usable().expect_err("it is suspended");
+    assert_eq!(denial.reason, Reason::TenantSuspended);
+    let held = License { suspended_at: Some(time(NOW)), ..base("business") };
+    let denial = at(vec![held], time(NOW)).usable().expect_err("its license is suspended");
+    assert_eq!(denial.reason, Reason::LicenseSuspended);
+}
+
+#[test]
+fn a_revocation_has_neither_grace_nor_skew() {
+    let revoked = License { revoked_at: Some(time(NOW)), ..base("mid") };
+    assert_eq!(at(vec![revoked.clone()], time(NOW)).state(), State::LicenseRevoked);
+    let before = time(NOW) - Duration::from_micros(1);
+    assert_eq!(at(vec![revoked], before).state(), State::Active);
+}
+
+#[test]
+fn an_override_ends_by_the_clock_and_everybody_asks_the_same_rows() {
+    let mut record = holding(vec![base("low")]);
+    record.overrides.push(Override {
+        id: "ovr_1".to_owned(),
+        feature: "exchange_replay".parse().expect("a feature"),
+        effect: Effect::Raise("yes".to_owned()),
+        starts_at: time(START),
+        ends_at: Some(time(NOW)),
+        reason: "a promise of sales".to_owned(),
+        ticket: None,
+        created_by: "sue".to_owned(),
+        revoked_at: None,
+    });
+    let before = resolve(&catalog(), &record, time(NOW) - Duration::from_micros(1));
+    assert_eq!(
+        (value(&before, "exchange_replay").as_str(), before.valid_until()),
+        ("yes", Some(time(NOW)))
+    );
+    assert_eq!(value(&resolve(&catalog(), &record, time(NOW)), "exchange_replay"), "no");
+}
+
+mod between_a_change_and_the_next_question {
+    use std::sync::Arc;
+
+    use entitlements::store::{Actor, Change, Store};
+    use entitlements::testing::{Faulty, store};
+    use entitlements::{EntitlementService, LicenseSource, TenantId, TenantRef};
+
+    use super::*;
+
+    fn acme() -> TenantId {
+        "acme".parse().expect("it is a tenant id")
+    }
+
+    async fn apply(store: &Arc<dyn Store>, change: Change) -> bool {
+        store.apply(&change, &Actor::person("test"), time(NOW)).await.is_ok()
+    }
+
+    /// A store with `acme` on high, and a service before it.
+    async fn scene() -> (Arc<dyn Store>, Arc<Faulty>, EntitlementService) {
+        let inner = store();
+        let add =
+            Change::AddTenant { id: acme(), name: "Acme".to_owned(), organizations: Vec::new() };
+        assert!(apply(&inner, add).await);
+        let license = License { starts_at: time(START), ..license("lic_1", "high") };
+        assert!(apply(&inner, Change::GrantLicense { tenant: acme(), license }).await);
+        let faulty = Faulty::new(Arc::clone(&inner));
+        let seen: Arc<dyn Store> = Arc::<Faulty>::clone(&faulty);
+        let builder = EntitlementService::with_store(seen, catalog()).clock(|| time(NOW));
+        (inner, faulty, builder.connect().await.expect("the store is there"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_downgrade_counts_from_the_next_question() {
+        let (inner, _, service) = scene().await;
+        let acme = acme();
+        let tier = async || {
+            let set = service.entitlements(TenantRef::Id(&acme)).await.expect("it is known");
+            set.tier().map(str::to_owned)
+        };
+        assert_eq!(tier().await.as_deref(), Some("high"), "the first question is no cold denial");
+        let low = License { starts_at: time(START), ..license("lic_2", "low") };
+        assert!(apply(&inner, Change::GrantLicense { tenant: acme.clone(), license: low }).await);
+        let reason = "downgrade".to_owned();
+        assert!(apply(&inner, Change::RevokeLicense { license: "lic_1".to_owned(), reason }).await);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(tier().await.as_deref(), Some("low"), "revoked while it was cached");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_the_store_what_was_seen_goes_on_and_the_rest_is_not_known() {
+        let (_, faulty, service) = scene().await;
+        let acme = acme();
+        assert!(service.entitlements(TenantRef::Id(&acme)).await.is_ok());
+        faulty.set_down(true);
+        assert!(service.entitlements(TenantRef::Id(&acme)).await.is_ok());
+        let never: TenantId = "globex".parse().expect("it is a tenant id");
+        let error = service.entitlements(TenantRef::Id(&never)).await.expect_err("it is unseen");
+        assert_eq!(error.reason(), Reason::StoreUnavailable, "never \"not in your plan\"");
+    }
+
+    #[tokio::test]
+    async fn what_billing_sends_again_is_not_granted_twice() {
+        let (inner, ..) = scene().await;
+        let billed = |id: &str| License {
+            source: LicenseSource::Billing,
+            source_ref: Some("sub_1".to_owned()),
+            ..license(id, "low")
+        };
+        let grant = |id| Change::GrantLicense { tenant: acme(), license: billed(id) };
+        assert!(apply(&inner, grant("lic_8")).await);
+        assert!(!apply(&inner, grant("lic_9")).await);
+        let found = inner.license_from(LicenseSource::Billing, "sub_1").await.expect("it answers");
+        assert_eq!(found.map(|(_, license)| license.id).as_deref(), Some("lic_8"));
+    }
+
+    #[tokio::test]
+    async fn an_override_without_a_reason_is_refused_by_the_store() {
+        let (inner, ..) = scene().await;
+        let exception = |reason: &str| Override {
+            id: "ovr_1".to_owned(),
+            feature: "exchange_replay".parse().expect("a feature"),
+            effect: Effect::Deny,
+            starts_at: time(START),
+            ends_at: None,
+            reason: reason.to_owned(),
+            ticket: None,
+            created_by: "sue".to_owned(),
+            revoked_at: None,
+        };
+        let add = |reason| Change::AddOverride { tenant: acme(), exception: exception(reason) };
+        assert!(!apply(&inner, add("    ")).await);
+        assert!(apply(&inner, add("a promise of sales")).await);
+    }
+}
