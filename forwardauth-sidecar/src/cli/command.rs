@@ -7,7 +7,9 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
-use super::{CliError, check, config, explain, license, plans, serve, store_copy, tenant};
+use super::{
+    CliError, audit, check, config, explain, license, overrides, plans, serve, store_copy, tenant,
+};
 
 /// Entitlement gateway: who is calling, for which tenant, and what it has paid for.
 ///
@@ -31,12 +33,16 @@ enum Command {
     /// credential), or in place of the token the id of a recent denial, which its response carried
     /// in `X-Decision-Id`; the running gateway is asked for that.
     Explain(explain::ExplainArgs),
-    /// Checks and renders plans.
+    /// Checks, tests, renders and compares plans.
     Plans(plans::PlansArgs),
     /// Adds, lists and suspends tenants.
     Tenant(tenant::TenantArgs),
     /// Grants, revokes and lists licenses.
     License(license::LicenseArgs),
+    /// Makes, lists and revokes exceptions from what the licenses give.
+    Override(overrides::OverrideArgs),
+    /// Lists what was changed, and verifies that the log is still what was written.
+    Audit(audit::AuditArgs),
     /// Copies a whole store into another one.
     Store(store_copy::StoreArgs),
     /// Looks at the configuration.
@@ -70,6 +76,8 @@ impl Cli {
             Command::Plans(args) => plans::run(args, out).await,
             Command::Tenant(args) => tenant::run(args, out).await,
             Command::License(args) => license::run(args, out).await,
+            Command::Override(args) => overrides::run(args, out).await,
+            Command::Audit(args) => audit::run(args, out).await,
             Command::Store(args) => store_copy::run(args, out).await,
             Command::Config(args) => config::run(&args, out),
             Command::Completions { shell } => {
@@ -98,9 +106,10 @@ mod tests {
             let mut out = Vec::new();
             cli.run(&mut out).await.expect("an answer");
             let script = String::from_utf8(out).expect("text");
-            for command in
-                ["serve", "check", "explain", "plans", "tenant", "license", "store", "config"]
-            {
+            for command in [
+                "serve", "check", "explain", "plans", "tenant", "license", "override", "audit",
+                "store", "config",
+            ] {
                 assert!(script.contains(command), "{shell}: {command}");
             }
         }

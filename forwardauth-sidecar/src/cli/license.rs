@@ -12,7 +12,7 @@ use entitlements::{
 };
 use serde_json::{Value as Json, json};
 
-use super::store::{Desk, StoreArgs, failed, now, table};
+use super::store::{Desk, StoreArgs, failed, now, table, whole_second};
 use super::{CliError, Outcome};
 
 /// What to do with licenses.
@@ -69,13 +69,19 @@ struct Grant {
     /// Keep to the plans as they are now, whatever later plans say.
     #[arg(long)]
     pin: bool,
+    /// Where the license comes from, if not from a person; it needs a name there.
+    #[arg(long, requires = "source_ref", value_parser = ["billing", "import"])]
+    source: Option<String>,
+    /// The name that the license has at its source: granting it again changes nothing.
+    #[arg(long, value_name = "REF", requires = "source")]
+    source_ref: Option<String>,
 }
 
 #[derive(Args, Debug)]
 struct Target {
     /// The license, as in `lic_...`; or a tenant with a single license that this can be done to.
     license: String,
-    /// Why.
+    /// Why, for the log, `explain` and the audit; callers are only told that it is so.
     #[arg(long, default_value = "by hand")]
     reason: String,
 }
@@ -129,6 +135,15 @@ async fn grant(desk: &Desk, wanted: Grant, out: &mut dyn Write) -> Result<ExitCo
             format_time(starts_at)
         )));
     }
+    let source = match &wanted.source {
+        Some(word) => word.parse().map_err(|error| CliError::usage(format!("{error}")))?,
+        None => LicenseSource::Manual,
+    };
+    if let Some(reference) = &wanted.source_ref
+        && let Some((tenant, license)) = known(desk, source, reference).await?
+    {
+        return granted_before(desk, &wanted, (kind, &plan), (&tenant, &license), out);
+    }
     if wanted.pin {
         let published = desk.store.publish(catalog, desk.actor(), at).await;
         published.map_err(|error| failed(&error))?;
@@ -153,15 +168,28 @@ async fn grant(desk: &Desk, wanted: Grant, out: &mut dyn Write) -> Result<ExitCo
         suspended_at: None,
         revoked_at: None,
         status_reason: None,
-        source: LicenseSource::Manual,
-        source_ref: None,
+        source,
+        source_ref: wanted.source_ref.clone(),
         created_at: at,
         created_by: desk.actor().name.clone(),
     };
     let change = Change::GrantLicense { tenant: wanted.tenant.clone(), license: license.clone() };
-    let receipt = desk.apply(&change).await?;
+    let receipt = match desk.apply(&change).await {
+        Ok(receipt) => receipt,
+        Err(error) => {
+            // Somebody else may have imported the same license in between.
+            if let Some(reference) = &license.source_ref
+                && let Some((tenant, first)) = known(desk, source, reference).await?
+            {
+                let plan = (kind, license.plan.as_str());
+                return granted_before(desk, &wanted, plan, (&tenant, &first), out);
+            }
+            return Err(error);
+        }
+    };
     let mut json = license_json(&wanted.tenant, &license, at);
     json["revision"] = json!(receipt.revision);
+    json["changed"] = json!(true);
     desk.print(out, &json, |out| {
         let until = match license.ends_at {
             Some(end) => format!("until {}, grace {}", format_time(end), format_duration(grace)),
@@ -185,6 +213,66 @@ async fn grant(desk: &Desk, wanted: Grant, out: &mut dyn Write) -> Result<ExitCo
     Ok(Outcome::Yes.into())
 }
 
+async fn known(
+    desk: &Desk,
+    source: LicenseSource,
+    reference: &str,
+) -> Result<Option<(TenantId, License)>, CliError> {
+    desk.store.license_from(source, reference).await.map_err(|error| failed(&error))
+}
+
+/// The license that the source granted before: the same is no change, another one is refused.
+///
+/// What the command line does not say is not compared: the start, for example, is that of the
+/// first grant.
+fn granted_before(
+    desk: &Desk,
+    wanted: &Grant,
+    (kind, plan): (LicenseKind, &str),
+    (tenant, license): (&TenantId, &License),
+    out: &mut dyn Write,
+) -> Result<ExitCode, CliError> {
+    let end = |end: Option<SystemTime>| end.map_or_else(|| "none".to_owned(), format_time);
+    let pinned = |yes: bool| if yes { "pinned" } else { "not pinned" }.to_owned();
+    let start = wanted.starts.unwrap_or(license.starts_at);
+    let grace = wanted.grace.unwrap_or_else(|| license.effective_grace());
+    let pairs = [
+        ("tenant", tenant.to_string(), wanted.tenant.to_string()),
+        ("kind", license.kind.to_string(), kind.to_string()),
+        ("plan", license.plan.clone(), plan.to_owned()),
+        ("quantity", license.quantity.to_string(), wanted.quantity.to_string()),
+        ("start", format_time(license.starts_at), format_time(start)),
+        ("end", end(license.ends_at), end(wanted.ends)),
+        ("grace", format_duration(license.effective_grace()), format_duration(grace)),
+        ("catalog", pinned(license.pin.is_some()), pinned(wanted.pin)),
+    ];
+    let reference = license.source_ref.as_deref().unwrap_or_default().escape_debug();
+    let source = license.source;
+    let differing = pairs.iter().filter(|(_, is, other)| is != other);
+    let told: Vec<_> =
+        differing.map(|(what, is, other)| format!("{what} is `{is}`, not `{other}`")).collect();
+    if !told.is_empty() {
+        return Err(CliError::usage(format!(
+            "`{reference}` of {source} was granted as {} with other content: {}; revoke it, and \
+             grant the new one under a name of its own",
+            license.id,
+            told.join(", ")
+        )));
+    }
+    let at = now();
+    let mut json = license_json(tenant, license, at);
+    json["changed"] = json!(false);
+    desk.print(out, &json, |out| {
+        writeln!(
+            out,
+            "no change: `{reference}` of {source} is {} of tenant `{tenant}` already, and {}",
+            license.id,
+            license.standing(at)
+        )
+    })?;
+    Ok(Outcome::Yes.into())
+}
+
 /// The plan by its name in the catalog, an alias replaced by what it stands for.
 fn plan(catalog: &Catalog, wanted: &Grant) -> Result<(LicenseKind, String), CliError> {
     let known = |names: Vec<&str>| match names.as_slice() {
@@ -200,6 +288,9 @@ fn plan(catalog: &Catalog, wanted: &Grant) -> Result<(LicenseKind, String), CliE
                 known(catalog.addons().iter().map(entitlements::Addon::name).collect())
             ))),
         };
+    }
+    if wanted.quantity != 1 {
+        return Err(CliError::usage("`--quantity` counts add-ons; leave it out beside `--tier`"));
     }
     let name = wanted.tier.as_deref().unwrap_or_default();
     let kind = if wanted.trial { LicenseKind::Trial } else { LicenseKind::Base };
@@ -275,11 +366,7 @@ async fn list(
     if let Some(id) = &tenant {
         records.push(desk.tenant(id).await?);
     } else {
-        let tenants = desk.store.tenants().await.map_err(|error| failed(&error))?;
-        for tenant in tenants {
-            let record = desk.store.load(&tenant.id).await.map_err(|error| failed(&error))?;
-            records.extend(record);
-        }
+        records = desk.tenants().await?;
     }
     let all = || {
         records
@@ -330,6 +417,8 @@ pub(super) fn license_json(tenant: &TenantId, license: &License, at: SystemTime)
         "suspended_at": license.suspended_at.map(format_time),
         "revoked_at": license.revoked_at.map(format_time),
         "reason": license.status_reason,
+        "source": license.source.as_str(),
+        "source_ref": license.source_ref,
         "created_at": format_time(license.created_at),
         "created_by": license.created_by,
     })
@@ -341,13 +430,6 @@ pub(super) fn value_json(value: &Value) -> Json {
         Value::Switch(on) => json!(on),
         Value::Level { name, .. } => json!(&**name),
         Value::Number(number) => json!(number),
-    }
-}
-
-fn whole_second(at: SystemTime) -> SystemTime {
-    match at.duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(since) => SystemTime::UNIX_EPOCH + Duration::from_secs(since.as_secs()),
-        Err(_) => at,
     }
 }
 

@@ -4,12 +4,14 @@
 //! Every command is `pub async fn run(args, out: &mut dyn Write) -> Result<ExitCode, CliError>`.
 
 mod admin;
+pub mod audit;
 pub mod check;
 mod command;
 pub mod config;
 mod error;
 pub mod explain;
 pub mod license;
+pub mod overrides;
 pub mod plans;
 mod question;
 pub mod serve;

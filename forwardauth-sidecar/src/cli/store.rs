@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use auth_core::Clock as _;
 use clap::Args;
@@ -138,6 +138,11 @@ impl Desk {
         }
     }
 
+    /// Every tenant with all its rows.
+    pub(super) async fn tenants(&self) -> Result<Vec<TenantRecord>, CliError> {
+        every_tenant(self.store.as_ref()).await
+    }
+
     async fn unknown_tenant(&self, name: &str) -> CliError {
         let near = match self.store.tenants().await {
             Ok(tenants) => near(name, tenants.iter().map(|tenant| tenant.id.as_str())),
@@ -170,6 +175,23 @@ impl Desk {
 /// The moment of the command.
 pub(super) fn now() -> SystemTime {
     auth_core::SystemClock.now()
+}
+
+/// Every tenant of a store with all its rows.
+pub(super) async fn every_tenant(store: &dyn Store) -> Result<Vec<TenantRecord>, CliError> {
+    let mut records = Vec::new();
+    for tenant in store.tenants().await.map_err(|error| failed(&error))? {
+        records.extend(store.load(&tenant.id).await.map_err(|error| failed(&error))?);
+    }
+    Ok(records)
+}
+
+/// The second that a moment is in: it reads better, and is never later.
+pub(super) fn whole_second(at: SystemTime) -> SystemTime {
+    match at.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => SystemTime::UNIX_EPOCH + Duration::from_secs(since.as_secs()),
+        Err(_) => at,
+    }
 }
 
 /// Whose fault it is decides the exit code: a store that does not answer leaves the question open.

@@ -6,13 +6,15 @@ use std::process::ExitCode;
 use clap::Parser;
 use serde_json::Value as Json;
 
-use super::{CliError, license, plans, store_copy, tenant};
+use super::{CliError, audit, license, overrides, plans, store_copy, tenant};
 
 #[derive(Parser)]
 enum Command {
     Plans(plans::PlansArgs),
     Tenant(tenant::TenantArgs),
     License(license::LicenseArgs),
+    Override(overrides::OverrideArgs),
+    Audit(audit::AuditArgs),
     Store(store_copy::StoreArgs),
 }
 
@@ -36,10 +38,30 @@ impl Bench {
         self.folder.path().join("plans.toml").into_os_string()
     }
 
-    /// Runs a command line; the store and the plans are added to it.
+    /// Runs a command line; the store and the plans are added to it. What stands in `'` is one word.
     async fn run(&self, line: &str) -> Result<String, CliError> {
+        let (code, text) = self.ask(line).await?;
+        assert_eq!(code, format!("{:?}", ExitCode::SUCCESS), "{text}");
+        Ok(text)
+    }
+
+    /// The answer to a question that is no.
+    async fn run_for_no(&self, line: &str) -> String {
+        let (code, text) = self.ask(line).await.unwrap();
+        assert_eq!(code, format!("{:?}", ExitCode::from(1)), "{text}");
+        text
+    }
+
+    /// The exit code and what was printed.
+    async fn ask(&self, line: &str) -> Result<(String, String), CliError> {
         let mut words: Vec<OsString> = vec!["tiergate".into()];
-        words.extend(line.split_whitespace().map(OsString::from));
+        for (index, part) in line.split('\'').enumerate() {
+            if index % 2 == 1 {
+                words.push(part.into());
+            } else {
+                words.extend(part.split_whitespace().map(OsString::from));
+            }
+        }
         if words[1] != "plans" && words[1] != "store" {
             words.extend(["--store".into(), self.url().into(), "--plans".into(), self.plans()]);
         }
@@ -50,10 +72,11 @@ impl Bench {
             Command::Plans(args) => plans::run(args, &mut out).await?,
             Command::Tenant(args) => tenant::run(args, &mut out).await?,
             Command::License(args) => license::run(args, &mut out).await?,
+            Command::Override(args) => overrides::run(args, &mut out).await?,
+            Command::Audit(args) => audit::run(args, &mut out).await?,
             Command::Store(args) => store_copy::run(args, &mut out).await?,
         };
-        assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::SUCCESS));
-        Ok(String::from_utf8(out).unwrap())
+        Ok((format!("{code:?}"), String::from_utf8(out).unwrap()))
     }
 
     #[track_caller]
@@ -221,4 +244,267 @@ async fn a_store_is_copied_and_the_copy_verified() {
     assert!(told.contains(answer["sha256"].as_str().unwrap()), "{told}");
     let missing = format!("store copy sqlite:{}/none.db {copy}", bench.folder.path().display());
     Bench::expect_usage(bench.run(&missing).await, &["there is no store"]);
+}
+
+#[tokio::test]
+async fn exceptions_have_a_reason_and_an_end() {
+    let bench = Bench::new();
+    bench.run("tenant add acme").await.unwrap();
+    bench.run("license grant acme --tier mid").await.unwrap();
+    let line = "override add acme exchange_replay --raise yes --ends 2999-01-01T00:00:00Z \
+                --reason 'promised by sales' --ticket ACME-7 --by sue --json";
+    let added: Json = serde_json::from_str(&bench.run(line).await.unwrap()).unwrap();
+    assert_eq!((&added["standing"], &added["value"]), (&"active".into(), &"yes".into()));
+    assert_eq!((&added["ticket"], &added["created_by"]), (&"ACME-7".into(), &"sue".into()));
+    let shown = bench.run("tenant show acme").await.unwrap();
+    assert!(shown.contains("by sue") && shown.contains("promised by sales"), "{shown}");
+    Bench::expect_usage(bench.run(line).await, &["is in force in that time", "revoke it first"]);
+
+    let text = bench
+        .run(
+            "override add acme retention_days --set 400 --permanent --reason contract \
+              --starts 2998-01-01T00:00:00Z",
+        )
+        .await;
+    assert!(text.unwrap().contains("set to 400 `retention_days`"));
+    bench
+        .run("override add acme payload_lineage --deny --permanent --reason 'their wish'")
+        .await
+        .unwrap();
+    let shown: Json =
+        serde_json::from_str(&bench.run("tenant show acme --json").await.unwrap()).unwrap();
+    assert_eq!(shown["features"]["payload_lineage"], "off");
+    assert_eq!(shown["features"]["retention_days"], 30);
+
+    let list = bench.run("override list acme").await.unwrap();
+    for part in ["active", "scheduled", "permanent", "promised by sales (ACME-7)"] {
+        assert!(list.contains(part), "{part}: {list}");
+    }
+    let id = added["override"].as_str().unwrap();
+    bench.run(&format!("override revoke {id}")).await.unwrap();
+    Bench::expect_usage(bench.run(&format!("override revoke {id}")).await, &["revoked already"]);
+    assert!(!bench.run("override list").await.unwrap().contains(id));
+    let all: Json =
+        serde_json::from_str(&bench.run("override list --all --json").await.unwrap()).unwrap();
+    assert_eq!(all.as_array().unwrap().len(), 3);
+    assert_eq!(all[0]["standing"], "revoked");
+}
+
+#[tokio::test]
+async fn exceptions_that_make_no_sense_are_refused() {
+    let bench = Bench::new();
+    bench.run("tenant add acme").await.unwrap();
+    let check = async |rest: &str, parts: &[&str]| {
+        let outcome = bench.run(&format!("override add acme {rest}")).await;
+        Bench::expect_usage(outcome, parts);
+    };
+    check("exchange_replay --raise yes --reason 'a promise'", &["--ends", "--permanent"]).await;
+    check("exchange_replay --permanent --reason 'a promise'", &["--raise", "--set", "--deny"])
+        .await;
+    check("exchange_replay --deny --permanent", &["--reason"]).await;
+    check("exchange_replay --deny --permanent --reason '  x  '", &["less than 5 characters"]).await;
+    check("exchange_replay --deny --set yes --permanent --reason 'a promise'", &["--set"]).await;
+    check(
+        "replay --deny --permanent --reason 'a promise'",
+        &["no feature `replay`", "`exchange_replay`"],
+    )
+    .await;
+    check(
+        "exchange_replay --raise 3 --permanent --reason 'a promise'",
+        &["no value `3`", "`yes` or `no`"],
+    )
+    .await;
+    check(
+        "exchange_replay --raise no --permanent --reason 'a promise'",
+        &["raises nothing", "--deny"],
+    )
+    .await;
+    check(
+        "exchange_replay --deny --ends 2020-01-01T00:00:00Z --reason 'a promise'",
+        &["never hold"],
+    )
+    .await;
+    Bench::expect_usage(
+        bench.run("override add acm topology_graph --deny --permanent --reason 'a promise'").await,
+        &["did you mean `acme`?"],
+    );
+    let nothing = bench.run("override revoke ovr_none").await;
+    Bench::expect_usage(nothing, &["no override `ovr_none`", "tiergate override list"]);
+}
+
+#[tokio::test]
+async fn the_audit_log_is_listed_and_followed() {
+    let bench = Bench::new();
+    bench.run("tenant add acme --by sue").await.unwrap();
+    bench.run("tenant add globex").await.unwrap();
+    bench.run("tenant suspend acme --reason 'not paid'").await.unwrap();
+    let list = bench.run("audit list --tenant acme").await.unwrap();
+    assert!(
+        list.contains("tenant.add") && list.contains("sue") && list.contains("not paid"),
+        "{list}"
+    );
+    assert!(!list.contains("globex"), "{list}");
+    let later = bench.run("audit list --since 2999-01-01T00:00:00Z --json").await.unwrap();
+    assert_eq!(later.trim(), "[]");
+    let all: Json = serde_json::from_str(&bench.run("audit list --json").await.unwrap()).unwrap();
+    assert_eq!(all[2]["after"]["status"], "suspended");
+
+    let text = bench.run("audit verify").await.unwrap();
+    assert!(text.contains("intact: 3 entries"), "{text}");
+    let head = text.lines().last().unwrap().strip_prefix("head ").unwrap().to_owned();
+    assert_eq!(head, format!("3:{}", all[2]["hash"].as_str().unwrap()));
+    bench.run("tenant activate acme").await.unwrap();
+    bench.run(&format!("audit verify --expect {head}")).await.unwrap();
+    let other = format!("audit verify --expect 2:{}", head.strip_prefix("3:").unwrap());
+    assert!(bench.run_for_no(&other).await.contains("BROKEN at entry 2"));
+    let cut = format!("audit verify --expect 9:{}", head.strip_prefix("3:").unwrap());
+    assert!(bench.run_for_no(&cut).await.contains("ends at entry 4"));
+    Bench::expect_usage(bench.run("audit verify --expect 3").await, &["SEQ:HASH"]);
+}
+
+#[tokio::test]
+async fn what_billing_grants_twice_is_one_license() {
+    let bench = Bench::new();
+    bench.run("tenant add acme").await.unwrap();
+    let line = "license grant acme --tier mid --ends 2999-01-01T00:00:00Z \
+                --source billing --source-ref sub_42";
+    let first: Json =
+        serde_json::from_str(&bench.run(&format!("{line} --json")).await.unwrap()).unwrap();
+    assert_eq!((&first["changed"], &first["source"]), (&true.into(), &"billing".into()));
+    let again: Json =
+        serde_json::from_str(&bench.run(&format!("{line} --json")).await.unwrap()).unwrap();
+    assert_eq!((&again["changed"], &again["license"]), (&false.into(), &first["license"]));
+    assert!(bench.run(line).await.unwrap().starts_with("no change: `sub_42` of billing"));
+    let all: Json = serde_json::from_str(&bench.run("license list --json").await.unwrap()).unwrap();
+    assert_eq!(all.as_array().unwrap().len(), 1);
+    let log: Json = serde_json::from_str(&bench.run("audit list --json").await.unwrap()).unwrap();
+    assert_eq!(log.as_array().unwrap().len(), 2, "no change is no entry");
+
+    let other = line.replace("mid", "high").replace("2999", "2998");
+    let parts = ["plan is `mid`, not `high`", "end is `2999-", "not `2998-", "grant the new one"];
+    Bench::expect_usage(bench.run(&other).await, &parts);
+    bench.run("tenant add globex").await.unwrap();
+    let stolen = bench.run(&line.replace("acme", "globex")).await;
+    Bench::expect_usage(stolen, &["tenant is `acme`, not `globex`"]);
+    // Another source may use the same name; a source without a name cannot be told apart.
+    bench.run(&line.replace("billing", "import")).await.unwrap();
+    let nameless = bench.run("license grant acme --tier mid --source billing").await;
+    Bench::expect_usage(nameless, &["--source-ref"]);
+    bench.run(&format!("license revoke {}", first["license"].as_str().unwrap())).await.unwrap();
+    assert!(bench.run(line).await.unwrap().contains("already, and revoked"));
+}
+
+const LIMITS: &str = r#"
+schema  = 1
+catalog = "limits"
+tiers   = ["one", "two"]
+[features]
+max_agents = { type = "number", unit = "agents" }
+[matrix]
+max_agents = [5, 50]
+[addons.agents]
+max_agents = 10
+"#;
+
+#[tokio::test]
+async fn limits_are_numbers_and_add_ons_count_as_often_as_bought() {
+    let bench = Bench::new();
+    std::fs::write(bench.plans(), LIMITS).unwrap();
+    bench.run("tenant add acme").await.unwrap();
+    bench.run("license grant acme --tier one").await.unwrap();
+    let granted = bench.run("license grant acme --addon agents --quantity 3 --json").await.unwrap();
+    let granted: Json = serde_json::from_str(&granted).unwrap();
+    assert_eq!((&granted["kind"], &granted["quantity"]), (&"addon".into(), &3.into()));
+    let agents = async || {
+        let shown = bench.run("tenant show acme --json").await.unwrap();
+        let shown: Json = serde_json::from_str(&shown).unwrap();
+        shown["features"]["max_agents"].as_u64().unwrap()
+    };
+    assert_eq!(agents().await, 35);
+    bench.run("license grant acme --addon agents").await.unwrap();
+    assert_eq!(agents().await, 45, "one more, once");
+    bench
+        .run("override add acme max_agents --set 7 --permanent --reason 'abuse of it'")
+        .await
+        .unwrap();
+    assert_eq!(agents().await, 7);
+    let refused = bench.run("license grant acme --addon agents --quantity 0").await;
+    Bench::expect_usage(refused, &["--quantity"]);
+    let refused = bench.run("license grant acme --tier one --quantity 2").await;
+    Bench::expect_usage(refused, &["--quantity"]);
+}
+
+#[tokio::test]
+async fn cases_beside_the_plans_are_run() {
+    let bench = Bench::new();
+    let file = bench.plans().into_string().unwrap();
+    let missing = bench.run(&format!("plans test {file}")).await;
+    Bench::expect_usage(missing, &["plans_test.toml` cannot be read"]);
+    let beside = bench.folder.path().join("plans_test.toml");
+    let shipped = include_str!("../../../plans_test.toml");
+    std::fs::write(&beside, shipped).unwrap();
+    let text = bench.run(&format!("plans test {file}")).await.unwrap();
+    assert!(text.contains("ok      low sees") && text.contains("cases, 0 failed"), "{text}");
+    bench.run(&format!("plans test {}", beside.display())).await.unwrap();
+
+    let other = entitlements::testing::PLANS.replace("[7,         30,", "[7,         31,");
+    std::fs::write(bench.plans(), other).unwrap();
+    let text = bench.run_for_no(&format!("plans test {file}")).await;
+    for part in [
+        "FAILED  mid adds",
+        "plans_test.toml:",
+        "retention_days: `30` is expected, the plans give `31`",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let json = bench.run_for_no(&format!("plans test {file} --json")).await;
+    let json: Json = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["cases"][1]["differences"][0]["what"], "retention_days");
+
+    std::fs::write(&beside, shipped.replacen("licenses", "licences", 1)).unwrap();
+    let outcome = bench.run(&format!("plans test {file}")).await;
+    Bench::expect_usage(outcome, &["plans_test.toml:7:1", "unknown key `licences`"]);
+}
+
+#[tokio::test]
+async fn plans_that_take_something_away_are_told_with_the_tenants() {
+    let bench = Bench::new();
+    bench.run("tenant add acme").await.unwrap();
+    bench.run("tenant add globex").await.unwrap();
+    bench.run("license grant acme --tier mid").await.unwrap();
+    let id: Json =
+        serde_json::from_str(&bench.run("license grant globex --tier high --json").await.unwrap())
+            .unwrap();
+    let id = id["license"].as_str().unwrap();
+    let old = bench.plans().into_string().unwrap();
+    let new = bench.folder.path().join("new.toml").into_os_string().into_string().unwrap();
+    let write = |text: String| std::fs::write(&new, text).unwrap();
+
+    write(entitlements::testing::PLANS.replace("30,     90", "30,     60"));
+    let text = bench.run_for_no(&format!("plans diff {old} {new}")).await;
+    assert!(text.contains("loses  high") && text.contains("something is lost"), "{text}");
+    let line = format!("plans diff {old} {new} --store {}", bench.url());
+    let text = bench.run_for_no(&line).await;
+    assert!(text.contains("loses  globex  retention_days  90   60"), "{text}");
+    assert!(!text.contains("acme"), "{text}");
+
+    write(entitlements::testing::PLANS.replace("30,     90", "30,     120"));
+    let json: Json =
+        serde_json::from_str(&bench.run(&format!("{line} --json")).await.unwrap()).unwrap();
+    assert_eq!((&json["lost"], &json["tenants"][0]["new"]), (&false.into(), &"120".into()));
+    bench.run(&format!("plans check {new} --store {}", bench.url())).await.unwrap();
+
+    // A tier that goes orphans who holds it, unless its name lives on.
+    let renamed =
+        entitlements::testing::PLANS.replace("\"high\", \"business\"]", "\"upper\", \"business\"]");
+    write(renamed.clone());
+    let text = bench.run_for_no(&format!("plans check {new} --store {}", bench.url())).await;
+    assert!(
+        text.contains("tenant `globex`") && text.contains(id) && text.contains("[aliases]"),
+        "{text}"
+    );
+    assert!(bench.run_for_no(&line).await.contains(id));
+    write(format!("{renamed}\n[aliases]\nhigh = \"upper\"\n"));
+    bench.run(&format!("plans check {new} --store {}", bench.url())).await.unwrap();
+    bench.run(&line).await.unwrap();
 }
