@@ -93,7 +93,8 @@ pub struct ServiceStatus {
     pub organizations: u64,
     /// How many names are remembered as unknown.
     pub unknown: u64,
-    /// The time since the store was last heard; none if it never was.
+    /// The time since the store was last heard, by this process or by the one whose snapshot it began
+    /// with; none if it never was.
     pub since_last_read: Option<Duration>,
     /// The place in the store's feed of changes up to which the cache is true.
     pub position: u64,

@@ -188,14 +188,18 @@ async fn sweep(shared: &Shared, store: &dyn Store, replace: Replace) -> Result<(
     shared.known.heard_of_a_change();
     let at_hand = shared.known.tenants();
     let mut concerned: HashSet<TenantId> = at_hand.iter().cloned().collect();
-    if replace == Replace::Newer {
-        for (id, revision) in store.revisions().await? {
-            if shared.known.revision(&id) == Some(revision) {
-                concerned.remove(&id);
-            }
+    let mut alike = HashSet::new();
+    for (id, revision) in store.revisions().await? {
+        if shared.known.revision(&id) == Some(revision) {
+            alike.extend(concerned.take(&id));
         }
     }
     refresh(shared, store, &concerned, replace).await?;
+    if replace == Replace::Always {
+        // Of another copy even equal revisions may say something else; they come last, because a
+        // change that was missed is nearly always among the others.
+        refresh(shared, store, &alike, replace).await?;
+    }
     // Organizations whose tenant is not at hand are few, and cheaper to ask again than to compare.
     let at_hand: HashSet<_> = at_hand.into_iter().collect();
     for organization in shared.known.organizations_of(|tenant| !at_hand.contains(tenant)) {
