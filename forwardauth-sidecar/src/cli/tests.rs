@@ -508,3 +508,29 @@ async fn plans_that_take_something_away_are_told_with_the_tenants() {
     bench.run(&format!("plans check {new} --store {}", bench.url())).await.unwrap();
     bench.run(&line).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_log_that_was_tampered_with_is_found_at_its_first_entry() {
+    let bench = Bench::new();
+    bench.run("tenant add acme").await.unwrap();
+    bench.run("tenant suspend acme --reason 'not paid'").await.unwrap();
+    bench.run("tenant activate acme").await.unwrap();
+    // Somebody with the file at hand writes past the database's own rules.
+    for name in ["tiergate.db", "tiergate.db-wal"] {
+        let path = bench.folder.path().join(name);
+        let Ok(mut bytes) = std::fs::read(&path) else { continue };
+        let (from, to) = (b"not paid", b"was paid");
+        let places: Vec<_> =
+            (0..bytes.len()).filter(|place| bytes[*place..].starts_with(from)).collect();
+        assert!(name.ends_with("-wal") || !places.is_empty(), "the log is in the file");
+        for place in places {
+            bytes[place..place + to.len()].copy_from_slice(to);
+        }
+        std::fs::write(&path, bytes).unwrap();
+    }
+    let text = bench.run_for_no("audit verify").await;
+    assert!(text.contains("BROKEN at entry 2: it is not what was written"), "{text}");
+    let json: Json = serde_json::from_str(&bench.run_for_no("audit verify --json").await).unwrap();
+    assert_eq!((&json["intact"], &json["first_broken"]), (&false.into(), &2.into()));
+    assert_eq!(json["entries"], 1);
+}
