@@ -295,7 +295,12 @@ fn explain_tells_each_step() {
     check("https://traces.example.com/healthz", 0, "public");
     check("https://traces.example.com?x=1", 1, "no_route");
     check("https://traces.example.com/healthz#top", 0, "public");
-    check("https://traces.example.com/api/../healthz", 1, "ambiguous_path");
+    // As a browser sends it and Traefik passes it on.
+    check("https://traces.example.com/api/../healthz", 0, "public");
+    check("https://traces.example.com//healthz", 0, "public");
+    check("https://traces.example.com/api%2F..%2Fhealthz", 1, "ambiguous_path");
+    check("https://traces.example.com/caf\u{e9}", 1, "no_route");
+    check("https://traces.example.com/healthz --preflight", 1, "method_not_routed");
     check("https://traces.example.com/nothing", 1, "no_route");
     check("https://other.example.com/healthz", 1, "no_route");
     // Nothing on standard input is a request without a credential.

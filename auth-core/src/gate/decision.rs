@@ -124,5 +124,13 @@ fn no_organization() -> Box<Denial> {
 }
 
 fn failed(error: &CheckError) -> Box<Denial> {
-    Box::new(Denial::new(error.reason().into(), error.to_string()))
+    Box::new(match error {
+        CheckError::UnknownTenant(_) => Denial::new(error.reason().into(), error.to_string()),
+        // What a database says when it fails names users and hosts.
+        CheckError::StoreUnavailable(store) => {
+            let mut denial = Denial::new(error.reason().into(), "");
+            denial.cause = Some(store.to_string());
+            denial
+        }
+    })
 }

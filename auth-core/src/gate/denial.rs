@@ -18,8 +18,11 @@ use crate::{
 pub struct Denial {
     /// The stable reason.
     pub reason: Reason,
-    /// What happened to this request; never a token or a secret.
+    /// What happened to this request; the caller is told. Never a token or a secret.
     pub detail: String,
+    /// What only the operator may see, where there is more: what failed inside, who denied and why.
+    /// It stands in the log and in explanations.
+    pub cause: Option<String>,
     /// What the tenant lacks, where the reason is its licenses.
     pub not_entitled: Option<NotEntitled>,
     /// The scopes that the token lacks, for [`reason::INSUFFICIENT_SCOPE`].
@@ -41,6 +44,7 @@ impl Denial {
         Self {
             reason,
             detail: detail.into(),
+            cause: None,
             not_entitled: None,
             missing_scopes: Vec::new(),
             retry_after: (reason.fault() == Fault::Ours).then_some(RETRY_AFTER),
@@ -52,6 +56,7 @@ impl Denial {
     /// A refusal for what the tenant lacks.
     pub fn not_entitled(why: NotEntitled) -> Self {
         let mut denial = Self::new(why.reason.into(), why.detail.clone());
+        denial.cause.clone_from(&why.cause);
         denial.not_entitled = Some(why);
         denial
     }
@@ -78,22 +83,9 @@ impl Denial {
         Some(challenge)
     }
 
-    /// The problem document (RFC 9457); an `instance` can be added.
-    ///
-    /// Why an operator suspended or closed something is between the operator and the log: the
-    /// caller is told that it is so.
+    /// The problem document (RFC 9457); an `instance` can be added. The cause is not in it.
     pub fn problem(&self) -> Problem<'_> {
-        let internal = self.not_entitled.as_ref().is_some_and(|why| {
-            matches!(
-                why.reason,
-                entitlements::Reason::TenantSuspended
-                    | entitlements::Reason::TenantClosed
-                    | entitlements::Reason::LicenseSuspended
-                    | entitlements::Reason::LicenseRevoked
-            )
-        });
-        let detail = if internal { "" } else { self.detail.as_str() };
-        let mut problem = Problem::new(&self.reason, detail);
+        let mut problem = Problem::new(&self.reason, &self.detail);
         problem.missing_scopes = &self.missing_scopes;
         if let Some(why) = &self.not_entitled {
             problem.feature = why.feature.as_ref().map(entitlements::FeatureKey::as_str);
@@ -108,6 +100,7 @@ impl Denial {
 impl From<&VerifyError> for Denial {
     fn from(error: &VerifyError) -> Self {
         let mut denial = Self::new(error.reason(), error.to_string());
+        denial.cause = std::error::Error::source(error).map(ToString::to_string);
         denial.retry_after = error.retry_after().or(denial.retry_after);
         denial
     }

@@ -66,6 +66,14 @@ impl Step {
         self
     }
 
+    /// Adds what only the operator may see, if there is something.
+    fn cause(self, cause: Option<String>) -> Self {
+        match cause {
+            Some(cause) => self.input("cause", cause),
+            None => self,
+        }
+    }
+
     /// Says what would make it pass.
     #[must_use]
     pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
@@ -169,6 +177,7 @@ impl Explanation {
             let mut failed = Step::new(step, Outcome::Fail)
                 .input("reason", denial.reason.code())
                 .input("detail", denial.detail.clone())
+                .cause(denial.cause.clone())
                 .remedy(denial.reason.remedy());
             if let Some(inspection) = self.inspection.as_ref().filter(|_| step == "token") {
                 for (name, value) in inspection.facts() {
@@ -256,7 +265,7 @@ fn tenant_step(need: &Requirement, identity: &crate::Identity, tenant: &Tenant) 
                 .input("state", set.state().as_str())
                 .input("revision", set.revision().to_string());
             if let Err(why) = set.usable() {
-                step = step.input("detail", why.detail);
+                step = step.input("detail", why.detail).cause(why.cause);
             }
             if let Freshness::Stale { age } = set.freshness() {
                 step = step.input("source", format!("stale by {} s", age.as_secs()));

@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{Decision, Denial, Gate, ProblemJson, Refuse, Requirement};
+use super::{Access, Decision, Denial, Gate, ProblemJson, Refuse, Requirement};
 use crate::bearer;
 
 /// Puts the gate around a service: a request passes with [`crate::Identity`] and
@@ -82,6 +82,8 @@ where
         let layer = &self.layer;
         let token = match bearer::credential(request.headers()) {
             Ok(token) => token,
+            // A public route does not look at credentials, bad ones included.
+            Err(_) if layer.requirement.access() == Access::Public => None,
             Err(reason) => {
                 return ResponseFuture::refused(layer, Denial::new(reason, reason.title()));
             }

@@ -5,13 +5,15 @@ use std::{
     task::{Context, Poll},
 };
 
-use entitlements::EntitlementSet;
+use entitlements::{CheckError, EntitlementSet};
 use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{Access, Decision, Denial, ProblemJson, Refuse, Requirement, Tenant, decide};
+use super::{
+    Access, Decision, Denial, Named, ProblemJson, Refuse, Requirement, Tenant, decide, named,
+};
 use crate::{identity::Identity, reason};
 
 /// Asks more of one route than the [`super::GateLayer`] around it.
@@ -87,8 +89,19 @@ fn judge<B>(need: &Requirement, request: &Request<B>) -> Result<(), Box<Denial>>
         let detail = "the route asks for something, and no gate has looked at the caller";
         return Err(Box::new(Denial::new(reason::GATE_MISSING, detail)));
     };
-    let set = request.extensions().get::<EntitlementSet>().cloned();
-    match decide(need, identity, set.map_or(Tenant::Unnamed, Tenant::Known)) {
+    let tenant = match request.extensions().get::<EntitlementSet>() {
+        Some(set) => Tenant::Known(set.clone()),
+        // The gate around this one let somebody pass whose tenant it did not find.
+        None => {
+            let unknown = match named(identity) {
+                Named::Nobody => None,
+                Named::Organization(organization) => Some(organization.to_string()),
+                Named::Single(tenant) => Some(format!("tenant `{tenant}`")),
+            };
+            unknown.map_or(Tenant::Unnamed, |it| Tenant::Failed(CheckError::UnknownTenant(it)))
+        }
+    };
+    match decide(need, identity, tenant) {
         Decision::Allow(_) => Ok(()),
         Decision::Deny(denial) => Err(denial),
     }

@@ -58,21 +58,22 @@ impl Requirement {
         Self { access: Access::Public, ..Self::default() }
     }
 
-    /// And all of these scopes.
+    /// And all of these scopes. What asks for some is not public any more.
     #[must_use]
     pub fn scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
         self.scopes.extend(scopes.into_iter().map(Into::into));
-        self
+        self.asking()
     }
 
-    /// And any of these (mapped) roles.
+    /// And any of these (mapped) roles. What asks for some is not public any more.
     #[must_use]
     pub fn roles<S: Into<String>>(mut self, roles: impl IntoIterator<Item = S>) -> Self {
         self.roles.extend(roles.into_iter().map(Into::into));
-        self
+        self.asking()
     }
 
-    /// And all of these features: `name`, or `name=level` for at least that level.
+    /// And all of these features: `name`, or `name=level` for at least that level. What asks for
+    /// some is not public any more.
     ///
     /// # Errors
     ///
@@ -85,7 +86,16 @@ impl Requirement {
         for feature in features {
             self.features.push(catalog.need(feature.as_ref())?);
         }
-        Ok(self)
+        Ok(self.asking())
+    }
+
+    /// Fails closed: a requirement that nobody would look at is a mistake of whoever wrote it.
+    fn asking(mut self) -> Self {
+        let asks = !(self.scopes.is_empty() && self.roles.is_empty() && self.features.is_empty());
+        if asks && self.access == Access::Public {
+            self.access = Access::Authenticated;
+        }
+        self
     }
 
     /// How much must be known about the caller.

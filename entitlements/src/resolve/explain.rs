@@ -53,23 +53,24 @@ pub(super) fn denial(set: &EntitlementSet, need: &Need) -> NotEntitled {
         Vec::new()
     };
     let tenant = &parts.tenant.id;
-    let (reason, mut detail) = match (parts.state.reason(), origin) {
-        (Some(reason), _) => (reason, state_in_words(parts)),
+    let (reason, mut detail, cause) = match (parts.state.reason(), origin) {
+        (Some(reason), _) => (reason, state_in_words(parts), state_cause(parts)),
         (None, Origin::Override(index)) if takes_away(&parts.tenant, index) => {
-            let why = origin_in_words(parts, need.position, origin);
-            (Reason::OverrideDeny, format!("`{key}` is `{current}` for tenant `{tenant}` by {why}"))
+            let detail = format!("`{key}` is `{current}` for tenant `{tenant}` by an exception");
+            let cause = origin_in_words(parts, need.position, origin);
+            (Reason::OverrideDeny, detail, Some(cause))
         }
         (None, _) => {
             let tier = parts.tier.as_deref().unwrap_or("none");
             if current.is_lowest() {
                 let detail = format!("tier `{tier}` of tenant `{tenant}` does not include `{key}`");
-                (Reason::NotInPlan, detail)
+                (Reason::NotInPlan, detail, None)
             } else {
                 let least = need.minimum();
                 let detail = format!(
                     "`{key}` is `{current}` in tier `{tier}` of tenant `{tenant}`, `{least}` is needed"
                 );
-                (Reason::LevelTooLow, detail)
+                (Reason::LevelTooLow, detail, None)
             }
         }
     };
@@ -84,6 +85,7 @@ pub(super) fn denial(set: &EntitlementSet, need: &Need) -> NotEntitled {
         current: Some(current.to_string()),
         unlocked_by,
         detail,
+        cause,
     }
 }
 
@@ -96,24 +98,28 @@ pub(super) fn unusable(set: &EntitlementSet, reason: Reason) -> NotEntitled {
         current: None,
         unlocked_by: Vec::new(),
         detail: state_in_words(set.parts()),
+        cause: state_cause(set.parts()),
+    }
+}
+
+/// What an operator wrote about the state. The tenant is told that it is so, not this.
+fn state_cause(parts: &Parts) -> Option<String> {
+    match (parts.state, parts.blamed.map(|index| &parts.tenant.licenses[index])) {
+        (State::TenantSuspended | State::TenantClosed, _) => parts.tenant.status_reason.clone(),
+        (State::LicenseSuspended | State::LicenseRevoked, Some(license)) => {
+            license.status_reason.clone()
+        }
+        _ => None,
     }
 }
 
 fn state_in_words(parts: &Parts) -> String {
     let tenant = &parts.tenant;
     let id = &tenant.id;
-    let because = |text: &Option<String>| match text {
-        Some(text) => format!(" ({text})"),
-        None => String::new(),
-    };
     let license = parts.blamed.map(|index| &tenant.licenses[index]);
     match (parts.state, license) {
-        (State::TenantSuspended, _) => {
-            format!("tenant `{id}` is suspended{}", because(&tenant.status_reason))
-        }
-        (State::TenantClosed, _) => {
-            format!("tenant `{id}` is closed{}", because(&tenant.status_reason))
-        }
+        (State::TenantSuspended, _) => format!("tenant `{id}` is suspended"),
+        (State::TenantClosed, _) => format!("tenant `{id}` is closed"),
         (State::Active | State::Grace, Some(license)) => {
             format!("tenant `{id}` has {}", license_in_words(license, Standing::Active))
         }
@@ -131,15 +137,12 @@ fn state_in_words(parts: &Parts) -> String {
             license.id,
             format_time(license.starts_at)
         ),
-        (State::LicenseSuspended, Some(license)) => format!(
-            "license `{}` of tenant `{id}` is suspended{}",
-            license.id,
-            because(&license.status_reason)
-        ),
+        (State::LicenseSuspended, Some(license)) => {
+            format!("license `{}` of tenant `{id}` is suspended", license.id)
+        }
         (State::LicenseRevoked, Some(license)) => {
             let at = license.revoked_at.map(format_time).unwrap_or_default();
-            let why = because(&license.status_reason);
-            format!("license `{}` of tenant `{id}` was revoked at {at}{why}", license.id)
+            format!("license `{}` of tenant `{id}` was revoked at {at}", license.id)
         }
         (State::UnknownPlan, Some(license)) => format!(
             "license `{}` of tenant `{id}` names the plan `{}`, which {} does not know",
@@ -154,7 +157,10 @@ fn state_in_words(parts: &Parts) -> String {
 fn origin_in_words(parts: &Parts, position: usize, origin: Origin) -> String {
     let tenant = &parts.tenant;
     match origin {
-        Origin::State => state_in_words(parts),
+        Origin::State => match state_cause(parts) {
+            Some(cause) => format!("{} ({cause})", state_in_words(parts)),
+            None => state_in_words(parts),
+        },
         Origin::Nothing => "no license gives it".to_owned(),
         Origin::License(index, standing) => {
             let license = &tenant.licenses[index];

@@ -122,6 +122,7 @@ impl EntitlementSet {
                 current: None,
                 unlocked_by: Vec::new(),
                 detail: format!("the catalog in force does not know the requirement: {error}"),
+                cause: None,
             }),
         }
     }
@@ -247,6 +248,8 @@ pub struct NotEntitled {
     pub current: Option<String>,
     /// Tiers, the cheapest first, and add-ons (`addon:NAME`) that would do.
     pub unlocked_by: Vec<String>,
-    /// A sentence for people.
+    /// A sentence for people; the tenant may be told.
     pub detail: String,
+    /// What only the operator may see, where there is more: who denied or suspended, and why.
+    pub cause: Option<String>,
 }

@@ -34,6 +34,7 @@ pub async fn run(args: CheckArgs, out: &mut dyn Write) -> Result<ExitCode, CliEr
     for (name, value) in &facts {
         match value {
             Json::Null => {}
+            Json::String(text) if text.is_empty() => {}
             Json::Object(features) if features.is_empty() => {}
             Json::Array(items) if items.is_empty() => {}
             Json::Object(features) => {

@@ -5,6 +5,7 @@ use std::{io::Write, process::ExitCode, time::Duration};
 use auth_core::gate::{Decision, Denial, Explanation, Outcome as StepOutcome, Requirement, Step};
 use http::{HeaderMap, HeaderValue};
 use serde_json::{Value as Json, json};
+use url::Url;
 
 use super::{
     CliError, Outcome,
@@ -29,6 +30,9 @@ pub struct ExplainArgs {
     /// The URL of the request, as the browser or agent sees it; it selects the route.
     #[arg(long, value_name = "URL")]
     url: Option<String>,
+    /// Asks about the CORS preflight that a browser sends before a request with this method.
+    #[arg(long, requires = "url")]
+    preflight: bool,
 }
 
 /// Runs the command.
@@ -50,7 +54,7 @@ pub async fn run(args: ExplainArgs, out: &mut dyn Write) -> Result<ExitCode, Cli
                                `--scope` and `--role`";
                 return Err(CliError::usage(message));
             }
-            route(&question.config, &args.method, url)?
+            route(&question.config, &args.method, url, args.preflight)?
         }
     };
     let story = match route {
@@ -81,18 +85,12 @@ fn route(
     config: &Config,
     method: &str,
     url: &str,
+    preflight: bool,
 ) -> Result<(Vec<Step>, Result<Requirement, Denial>), CliError> {
-    let (scheme, rest) = url.split_once("://").ok_or_else(|| {
-        CliError::usage(format!("`--url`: `{url}` is no URL; write `https://host/path`"))
-    })?;
-    // No server sees a fragment, and an empty path is sent as `/`.
-    let rest = rest.split('#').next().unwrap_or_default();
-    let (host, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-    let slash = if path.starts_with('/') { "" } else { "/" };
-    let path = &format!("{slash}{path}");
     let profile = config.gateway.proxy;
-    let headers = headers(profile, method, scheme, host, path)?;
+    let headers = headers(profile, method, url, preflight)?;
     let request = Step::new("request", StepOutcome::Pass).input("method", method).input("url", url);
+    let request = if preflight { request.input("preflight", "yes") } else { request };
     let forwarded = match ForwardedRequest::parse(profile, &headers) {
         Ok(forwarded) => forwarded,
         Err(error) => {
@@ -139,21 +137,37 @@ fn failed(mut step: Step, denial: &Denial) -> Step {
         .remedy(denial.reason.remedy())
 }
 
-/// What the proxy would send.
+/// What the proxy would send for what a browser makes of the URL: dot segments are gone, and what
+/// is beyond ASCII is escaped.
 fn headers(
     profile: Profile,
     method: &str,
-    scheme: &str,
-    host: &str,
-    path: &str,
+    url: &str,
+    preflight: bool,
 ) -> Result<HeaderMap, CliError> {
+    let no_url = |why: &str| {
+        CliError::usage(format!("`--url`: `{url}` is no URL ({why}); write `https://host/path`"))
+    };
+    let parsed = Url::parse(url).map_err(|error| no_url(&error.to_string()))?;
+    let host = parsed.host_str().ok_or_else(|| no_url("it names no host"))?;
+    let host = parsed.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+    let mut target = profile.clean(parsed.path()).into_owned();
+    if let Some(query) = parsed.query() {
+        target.push('?');
+        target.push_str(query);
+    }
     let mut headers = HeaderMap::new();
-    for (name, value) in [
-        (profile.method_header(), method),
-        ("x-forwarded-proto", scheme),
-        ("x-forwarded-host", host),
-        (profile.uri_header(), path),
-    ] {
+    let mut sent = vec![
+        (profile.method_header(), if preflight { "OPTIONS" } else { method }),
+        ("x-forwarded-proto", parsed.scheme()),
+        ("x-forwarded-host", &host),
+        (profile.uri_header(), &target),
+    ];
+    if preflight {
+        sent.push(("origin", "null"));
+        sent.push(("access-control-request-method", method));
+    }
+    for (name, value) in sent {
         let value = HeaderValue::from_str(value).map_err(|_| {
             CliError::usage(format!("`{}` holds a control character", value.escape_debug()))
         })?;
@@ -208,7 +222,11 @@ fn print_verdict(
         }
         Decision::Deny(denial) => {
             writeln!(out, "{}: {}", verdict(&story.decision), denial.reason.code())?;
-            writeln!(out, "  {}", visible(&denial.detail))?;
+            for text in [Some(&denial.detail), denial.cause.as_ref()].into_iter().flatten() {
+                if !text.is_empty() {
+                    writeln!(out, "  {}", visible(text))?;
+                }
+            }
             let offers = denial.not_entitled.as_ref().map_or(&[][..], |n| &n.unlocked_by);
             if !offers.is_empty() {
                 writeln!(out, "  unlocked by {}", offers.join(", "))?;
@@ -256,12 +274,13 @@ async fn recent(
 }
 
 /// What is known of a recent denial, in an order for people.
-const RECORD: [&str; 20] = [
+const RECORD: [&str; 21] = [
     "id",
     "at",
     "reason",
     "title",
     "detail",
+    "cause",
     "remedy",
     "method",
     "url",
@@ -290,7 +309,7 @@ mod tests {
         let mut record = Record::default();
         (record.method, record.url, record.route) = (some(), some(), some());
         (record.issuer, record.organization, record.tenant) = (some(), some(), some());
-        (record.client_id, record.subject_hash) = (some(), some());
+        (record.client_id, record.subject_hash, record.cause) = (some(), some(), some());
         (record.feature, record.required, record.current) = (some(), some(), some());
         record.unlocked_by.push("x".to_owned());
         record.missing_scopes.push("x".to_owned());

@@ -227,6 +227,7 @@ impl Question {
             ("decision", verdict(&story.decision).into()),
             ("reason", denial.map(|d| d.reason.code()).into()),
             ("detail", denial.map(|d| d.detail.as_str()).into()),
+            ("cause", denial.and_then(|d| d.cause.as_deref()).into()),
             ("remedy", denial.map(|d| d.reason.remedy()).into()),
             ("subject", identity.map(Identity::subject).into()),
             ("kind", identity.map(|i| i.kind().as_str()).into()),

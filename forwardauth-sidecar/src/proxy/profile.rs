@@ -3,6 +3,8 @@
 //! A listener speaks one profile. It names the one URI header and the one method header that
 //! count; the corresponding headers of other proxies may be a client's own and are never read.
 
+use std::borrow::Cow;
+
 use http::StatusCode;
 
 /// The proxy in front of a gateway listener.
@@ -76,6 +78,21 @@ impl Profile {
                 "x-forwarded-host" | "x-forwarded-proto" | "x-original-method" | "x-original-uri"
             ),
         }
+    }
+
+    /// The path of a request as this proxy passes it on. Traefik writes several slashes as one; the
+    /// others pass on what they got.
+    pub fn clean(self, path: &str) -> Cow<'_, str> {
+        if self != Self::Traefik || !path.contains("//") {
+            return Cow::Borrowed(path);
+        }
+        let mut clean = String::with_capacity(path.len());
+        for character in path.chars() {
+            if character != '/' || !clean.ends_with('/') {
+                clean.push(character);
+            }
+        }
+        Cow::Owned(clean)
     }
 
     /// The status with which a denial reaches this proxy.

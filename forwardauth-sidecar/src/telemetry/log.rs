@@ -37,6 +37,7 @@ pub fn denial(record: &Record, ours: bool) {
                 decision_id = record.id,
                 reason = record.reason,
                 detail = record.detail,
+                cause = record.cause,
                 peer = record.peer,
                 method = record.method,
                 url = record.url,

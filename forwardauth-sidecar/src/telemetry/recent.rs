@@ -30,6 +30,9 @@ pub struct Record {
     pub title: String,
     /// What exactly was wrong.
     pub detail: String,
+    /// What the caller was not told of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
     /// What would make the request pass.
     pub remedy: String,
     /// The peer that asked.
@@ -93,6 +96,7 @@ impl Record {
             reason: denial.reason.code().to_owned(),
             title: denial.reason.title().to_owned(),
             detail: denial.detail.clone(),
+            cause: denial.cause.clone(),
             remedy: denial.reason.remedy().to_owned(),
             peer: peer.to_string(),
             method: request.map(|request| request.method.to_string()),
