@@ -17,9 +17,10 @@ use crate::token::Algorithm;
 /// A usable key. The algorithm of a token must be one of its own: `alg` if it names one
 /// (RFC 7517, section 4.4), else what its type and curve can verify.
 pub(crate) struct Key {
-    verifiers: Vec<(Algorithm, ParsedPublicKey)>,
-    /// SHA-256 of the public key: a cached verdict holds as long as this very key is in the set.
-    pub(crate) thumbprint: [u8; 32],
+    verifiers: Verifiers,
+    /// SHA-256 of everything that a verdict by this key rests on: its `kid`, its algorithms and its
+    /// numbers. A cached verdict holds as long as such a key is in the set.
+    pub(crate) fingerprint: [u8; 32],
 }
 
 /// Why a key of a set is not used.
@@ -37,7 +38,8 @@ pub enum KeyRejection {
     Private,
     /// `use` or `key_ops` say it is for something else.
     NotForSignatures,
-    /// An RSA modulus under 2048 or over 8192 bits, or a small or even exponent.
+    /// An RSA modulus under 2048 or over 8192 bits, a small or even exponent, or an Ed25519 point of
+    /// small order, for which one signature fits many messages.
     Weak,
     /// A key type, curve or algorithm that is not accepted.
     Unsupported,
@@ -73,7 +75,7 @@ impl Key {
             Some(_) => return Err(KeyRejection::Unsupported),
             None => return Err(KeyRejection::Malformed),
         }
-        if value.get("d").is_some() {
+        if PRIVATE.iter().any(|member| value.get(member).is_some()) {
             return Err(KeyRejection::Private);
         }
         let named = match value.get("alg") {
@@ -95,17 +97,21 @@ impl Key {
         if !for_signatures {
             return Err(KeyRejection::NotForSignatures);
         }
-        let mut key = Self::from_parameters(&jwk.algorithm)?;
+        let (material, mut verifiers) = Self::from_parameters(&jwk.algorithm)?;
         if let Some(named) = named {
-            key.verifiers.retain(|(alg, _)| *alg == named);
-            if key.verifiers.is_empty() {
+            verifiers.retain(|(alg, _)| *alg == named);
+            if verifiers.is_empty() {
                 return Err(KeyRejection::AlgorithmMismatch);
             }
         }
-        Ok((kid, key))
+        let fingerprint = fingerprint(&kid, &verifiers, &material);
+        Ok((kid, Self { verifiers, fingerprint }))
     }
 
-    fn from_parameters(parameters: &AlgorithmParameters) -> Result<Self, KeyRejection> {
+    /// The public numbers, and what they can verify.
+    fn from_parameters(
+        parameters: &AlgorithmParameters,
+    ) -> Result<(Vec<u8>, Verifiers), KeyRejection> {
         match parameters {
             AlgorithmParameters::EllipticCurve(ec) => {
                 let (alg, verifier, len) = match ec.curve {
@@ -123,7 +129,8 @@ impl Key {
                     point.extend(bytes);
                 }
                 let parsed = ParsedPublicKey::new(verifier, &point);
-                Ok(Self::new(&point, vec![(alg, parsed.map_err(|_| KeyRejection::Invalid)?)]))
+                let parsed = parsed.map_err(|_| KeyRejection::Invalid)?;
+                Ok((point, vec![(alg, parsed)]))
             }
             AlgorithmParameters::RSA(rsa) => {
                 let (n, e) = (decode(&rsa.n)?, decode(&rsa.e)?);
@@ -140,35 +147,30 @@ impl Key {
                 let parsed = |params| {
                     components.to_parsed_public_key(params).map_err(|_| KeyRejection::Invalid)
                 };
-                Ok(Self::new(
-                    &material,
-                    vec![
-                        (Algorithm::Rs256, parsed(&signature::RSA_PKCS1_2048_8192_SHA256)?),
-                        (Algorithm::Ps256, parsed(&signature::RSA_PSS_2048_8192_SHA256)?),
-                    ],
-                ))
+                let verifiers = vec![
+                    (Algorithm::Rs256, parsed(&signature::RSA_PKCS1_2048_8192_SHA256)?),
+                    (Algorithm::Ps256, parsed(&signature::RSA_PSS_2048_8192_SHA256)?),
+                ];
+                Ok((material, verifiers))
             }
             AlgorithmParameters::OctetKeyPair(okp) => {
                 if okp.curve != EllipticCurve::Ed25519 {
                     return Err(KeyRejection::Unsupported);
                 }
                 let x = decode(&okp.x)?;
-                if x.len() != 32 {
+                let Ok(point) = <[u8; 32]>::try_from(x.as_slice()) else {
                     return Err(KeyRejection::Invalid);
+                };
+                if has_small_order(point) {
+                    return Err(KeyRejection::Weak);
                 }
                 let parsed = ParsedPublicKey::new(&signature::ED25519, &x);
                 let parsed = parsed.map_err(|_| KeyRejection::Invalid)?;
-                Ok(Self::new(&x, vec![(Algorithm::EdDsa, parsed)]))
+                Ok((x, vec![(Algorithm::EdDsa, parsed)]))
             }
             AlgorithmParameters::OctetKey(_) => Err(KeyRejection::Symmetric),
             _ => Err(KeyRejection::Unsupported),
         }
-    }
-
-    fn new(material: &[u8], verifiers: Vec<(Algorithm, ParsedPublicKey)>) -> Self {
-        let hash = digest::digest(&digest::SHA256, material);
-        let thumbprint = hash.as_ref().try_into().expect("SHA-256 has 32 bytes");
-        Self { verifiers, thumbprint }
     }
 
     /// Whether the key may verify this algorithm at all.
@@ -182,6 +184,59 @@ impl Key {
         verifier.is_some_and(|(_, key)| key.verify_sig(message, signature).is_ok())
     }
 }
+
+type Verifiers = Vec<(Algorithm, ParsedPublicKey)>;
+
+/// The members that only a private key has (RFC 7518, section 6; RFC 8037, section 2).
+const PRIVATE: [&str; 7] = ["d", "p", "q", "dp", "dq", "qi", "oth"];
+
+fn fingerprint(kid: &str, verifiers: &Verifiers, material: &[u8]) -> [u8; 32] {
+    let mut hash = digest::Context::new(&digest::SHA256);
+    let algorithms: String = verifiers.iter().flat_map(|(alg, _)| [alg.as_str(), " "]).collect();
+    // Each part after its length, so that no two keys are written alike.
+    for part in [kid.as_bytes(), algorithms.as_bytes(), material] {
+        hash.update(&part.len().to_be_bytes());
+        hash.update(part);
+    }
+    hash.finish().as_ref().try_into().expect("SHA-256 has 32 bytes")
+}
+
+/// Whether an Ed25519 point is one of the eight whose multiples are few, in any encoding.
+fn has_small_order(mut point: [u8; 32]) -> bool {
+    // The sign of x makes no difference to the order.
+    point[31] &= 0x7f;
+    SMALL_ORDER.contains(&point)
+}
+
+/// The y coordinates, little-endian, of the points of small order: 0, 1, p - 1, the two of order 8,
+/// and p and p + 1, which some decoders take for 0 and 1.
+const SMALL_ORDER: [[u8; 32]; 7] = {
+    const fn end(first: u8) -> [u8; 32] {
+        let mut y = [0xff; 32];
+        y[0] = first;
+        y[31] = 0x7f;
+        y
+    }
+    const fn small(first: u8) -> [u8; 32] {
+        let mut y = [0; 32];
+        y[0] = first;
+        y
+    }
+    [small(0), small(1), end(0xec), end(0xed), end(0xee), ORDER_8[0], ORDER_8[1]]
+};
+
+const ORDER_8: [[u8; 32]; 2] = [
+    [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98,
+        0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53,
+        0xfc, 0x05,
+    ],
+    [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67,
+        0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac,
+        0x03, 0x7a,
+    ],
+];
 
 fn decode(text: &str) -> Result<Vec<u8>, KeyRejection> {
     let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| KeyRejection::Malformed)?;

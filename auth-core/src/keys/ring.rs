@@ -15,11 +15,12 @@ use crate::clock::Clock;
 /// When keys are fetched, and how long a set is good for.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyOptions {
-    /// A set older than this is fetched again in the background.
+    /// A set older than this is fetched again in the background; at the latest after half of
+    /// [`Self::max_stale`].
     pub refresh_after: Duration,
     /// A set older than this is not used any more.
     pub max_stale: Duration,
-    /// The least time between two fetches that tokens cause.
+    /// The least time between two fetches that tokens cause; at most half of [`Self::max_stale`].
     pub cool_down: Duration,
     /// The time that one fetch may take.
     pub fetch_timeout: Duration,
@@ -56,7 +57,7 @@ pub struct KeyStatus {
 pub(crate) struct Snapshot {
     pub(crate) keys: KeySet,
     pub(crate) fetched_at: SystemTime,
-    /// Counts the sets of this ring, so that a cached verdict notices a new one by one comparison.
+    /// Counts the sets of this ring, so that whoever waits for a newer one knows it.
     pub(crate) generation: u64,
     /// What the set was read from.
     document: Bytes,
@@ -90,6 +91,11 @@ impl KeyRing {
         clock: Arc<dyn Clock>,
         options: KeyOptions,
     ) -> Arc<Self> {
+        // However short the life of a set is, its successor is fetched before its end.
+        let half = options.max_stale / 2;
+        let (refresh_after, cool_down) =
+            (options.refresh_after.min(half), options.cool_down.min(half));
+        let options = KeyOptions { refresh_after, cool_down, ..options };
         let (snapshot, control) = (ArcSwapOption::empty(), Mutex::default());
         Arc::new(Self { issuer, source, clock, options, snapshot, control })
     }
@@ -160,7 +166,7 @@ impl KeyRing {
         wanted_in.max(rest)
     }
 
-    /// Starts a fetch if there is no usable set, and does not wait for it.
+    /// Starts a fetch if there is no usable set or one is due, and does not wait for it.
     pub(crate) fn prepare(self: &Arc<Self>) {
         let now = self.clock.now();
         if self.current(now).is_none() {

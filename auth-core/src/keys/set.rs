@@ -8,7 +8,8 @@ use crate::token::json;
 /// The usable keys of an issuer, by `kid`, and why the others are not used.
 pub struct KeySet {
     keys: HashMap<Box<str>, Key>,
-    thumbprints: HashSet<[u8; 32]>,
+    /// Few and looked through at every request: a list.
+    fingerprints: Vec<[u8; 32]>,
     rejected: Vec<(Option<Box<str>>, KeyRejection)>,
 }
 
@@ -35,8 +36,7 @@ impl KeySet {
         if keys.len() > MAX_KEYS {
             return Err(malformed(format!("it has {} keys, more than {MAX_KEYS}", keys.len())));
         }
-        let mut set =
-            Self { keys: HashMap::new(), thumbprints: HashSet::new(), rejected: Vec::new() };
+        let mut set = Self { keys: HashMap::new(), fingerprints: Vec::new(), rejected: Vec::new() };
         let mut twice = HashSet::new();
         for value in keys {
             let kid = || value.get("kid").and_then(|k| k.as_str()).map(Box::from);
@@ -62,7 +62,7 @@ impl KeySet {
             let why = if why.is_empty() { "it is empty".to_owned() } else { why.join(", ") };
             return Err(KeyError::NoUsableKey { issuer: issuer.into(), rejected: why.into() });
         }
-        set.thumbprints = set.keys.values().map(|k| k.thumbprint).collect();
+        set.fingerprints = set.keys.values().map(|k| k.fingerprint).collect();
         Ok(set)
     }
 
@@ -81,8 +81,10 @@ impl KeySet {
         self.keys.get(kid)
     }
 
-    pub(crate) fn holds(&self, thumbprint: &[u8; 32]) -> bool {
-        self.thumbprints.contains(thumbprint)
+    /// Whether a key of this fingerprint is in the set: under the same `kid`, for the same
+    /// algorithms, with the same numbers.
+    pub(crate) fn holds(&self, fingerprint: &[u8; 32]) -> bool {
+        self.fingerprints.contains(fingerprint)
     }
 }
 

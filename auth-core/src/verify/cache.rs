@@ -22,14 +22,12 @@ impl TokenHash {
 }
 
 /// A verdict, and what it rests on besides the clock.
-#[derive(Clone)]
 pub(crate) struct Verified {
     pub(crate) identity: Identity,
     /// Which of the verifier's issuers.
     pub(crate) issuer: u32,
-    /// The key set in which the key was last seen, and the key.
-    pub(crate) generation: u64,
-    pub(crate) thumbprint: [u8; 32],
+    /// The fingerprint of the key: as long as it is in the issuer's set, the verdict holds.
+    pub(crate) key: [u8; 32],
 }
 
 pub(crate) struct TokenCache(

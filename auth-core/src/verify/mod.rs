@@ -263,14 +263,12 @@ impl Verifier {
     /// fetched when tokens need them.
     pub async fn keep_fresh(&self) {
         loop {
-            let mut pause = Duration::from_mins(1);
-            for issuer in &self.0.issuers {
-                if issuer.ring.due_in().is_zero() {
-                    // A failure is logged by the ring and tried again after a pause.
-                    drop(issuer.ring.ready().await);
-                }
-                pause = pause.min(issuer.ring.due_in());
-            }
+            // Every fetch that is due is started, and none is waited for: one issuer that hangs
+            // delays no other. Failures are logged by the ring and tried again after a pause.
+            let due = self.0.issuers.iter().filter(|issuer| issuer.ring.due_in().is_zero());
+            due.for_each(|issuer| issuer.ring.prepare());
+            let next = self.0.issuers.iter().map(|issuer| issuer.ring.due_in()).min();
+            let pause = next.unwrap_or(Duration::MAX).min(Duration::from_mins(1));
             tokio::time::sleep(pause.max(Duration::from_millis(100))).await;
         }
     }
@@ -335,13 +333,9 @@ impl Verifier {
         let issuer = &inner.issuers[known.issuer as usize];
         // No set that is fresh enough: a miss, which ends in a fetch or in 503.
         let snapshot = issuer.ring.current(now)?;
-        if snapshot.generation != known.generation {
-            if !snapshot.keys.holds(&known.thumbprint) {
-                inner.cache.remove(hash);
-                return None;
-            }
-            let generation = snapshot.generation;
-            inner.cache.put(*hash, Verified { generation, ..Verified::clone(&known) });
+        if !snapshot.keys.holds(&known.key) {
+            inner.cache.remove(hash);
+            return None;
         }
         inner.hits.fetch_add(1, Ordering::Relaxed);
         let parts = known.identity.parts();
@@ -454,8 +448,7 @@ impl Verifier {
         // Waiting for keys or for a slot took time.
         self.in_time(claims)?;
         let issuer = u32::try_from(candidate.issuer).expect("a handful of issuers");
-        let (generation, thumbprint) = (snapshot.generation, key.thumbprint);
-        let verified = Verified { identity: identity.clone(), issuer, generation, thumbprint };
+        let verified = Verified { identity: identity.clone(), issuer, key: key.fingerprint };
         self.0.cache.put(hash, verified);
         Ok(identity)
     }
@@ -477,3 +470,6 @@ impl std::fmt::Debug for Verifier {
         f.debug_struct("Verifier").field("issuers", &issuers).finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests;

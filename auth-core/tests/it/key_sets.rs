@@ -61,6 +61,33 @@ fn secrets_in_public() {
         change(algorithm, &json!({"d": "AAAA"}), KeyRejection::Private);
     }
     change(Algorithm::Rs256, &json!({"d": 7}), KeyRejection::Private);
+    for member in ["p", "q", "dp", "dq", "qi", "oth"] {
+        change(Algorithm::Rs256, &json!({ member: "AAAA" }), KeyRejection::Private);
+    }
+}
+
+/// For such a key the signature R = A, S = 0 fits every eighth message or all of them.
+#[test]
+fn weak_ed25519() {
+    let y = |first: u8, rest: u8, last: u8| [vec![first], vec![rest; 30], vec![last]].concat();
+    let order_8 = [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98,
+        0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53,
+        0xfc, 0x05,
+    ];
+    for point in [
+        y(0, 0, 0),
+        y(1, 0, 0),
+        y(0, 0, 0x80),
+        y(1, 0, 0x80),
+        y(0xec, 0xff, 0x7f),
+        y(0xec, 0xff, 0xff),
+        y(0xed, 0xff, 0x7f),
+        y(0xee, 0xff, 0xff),
+        order_8.to_vec(),
+    ] {
+        change(Algorithm::EdDsa, &json!({"x": base64url(point)}), KeyRejection::Weak);
+    }
 }
 
 #[test]

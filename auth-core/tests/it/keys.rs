@@ -163,6 +163,81 @@ fn a_kid_that_changes_its_key_does_not_keep_its_tokens() {
     assert_eq!(world.code(&old), "bad_signature");
 }
 
+/// A cached token is judged as a new one would be.
+#[test]
+fn a_key_that_changes_its_kid_or_algorithm_does_not_keep_its_tokens() {
+    for (change, expected) in [
+        (serde_json::json!({"alg": "PS256"}), "algorithm_mismatch"),
+        (serde_json::json!({"kid": "another"}), "unknown_key"),
+        (serde_json::json!({"use": "sig"}), "ok"),
+    ] {
+        let world = World::with(Algorithm::Rs256);
+        let old = world.token().sign();
+        world.accepts("old key", &old);
+        let mut jwk = world.issuer.current_key().jwk().clone();
+        for (name, value) in change.as_object().expect("an object") {
+            jwk[name] = value.clone();
+        }
+        let document = serde_json::json!({ "keys": [jwk] }).to_string();
+        world.keys.fault(KeyFault::Document(document.into()));
+        world.advance(11);
+        assert_eq!(world.code(&world.stranger(NOW - 60)), "unknown_key");
+        assert_eq!(world.code(&old), expected, "{change}");
+    }
+}
+
+/// A set with a short life gets its successor in time, so that no request waits for it.
+#[test]
+fn a_short_life_of_keys_is_refreshed_in_time() {
+    let options = KeyOptions { max_stale: Duration::from_mins(1), ..KeyOptions::STANDARD };
+    let world = World::cold(Algorithm::Es256, |b| b.key_options(options));
+    block_on(world.verifier.ready()).expect("the issuer is up");
+    let token = world.token().sign();
+    world.accepts("warm", &token);
+    for round in 1..5 {
+        world.advance(31);
+        block_on(async {
+            let fetched = || world.verifier.key_status()[0].fetches;
+            tokio::select! {
+                () = world.verifier.keep_fresh() => unreachable!("it has no end"),
+                () = async { while fetched() <= round { tokio::task::yield_now().await } } => {}
+            }
+            while world.verifier.key_status()[0].fetched_at
+                != Some(auth_core::Clock::now(&world.clock))
+            {
+                tokio::task::yield_now().await;
+            }
+        });
+        assert!(world.verifier.verify_cached(&token).is_some_and(|verdict| verdict.is_ok()));
+    }
+}
+
+/// An issuer that hangs does not delay the first keys of another.
+#[test]
+fn keep_fresh_waits_for_nobody() {
+    let clock = TestClock::at_unix(NOW);
+    let hanging = TestIssuer::new(ISSUER, Algorithm::Es256).clock(clock.clone());
+    hanging.keys().fault(KeyFault::Hang);
+    let other = "https://other.test/oidc";
+    let up = TestIssuer::new(other, Algorithm::Es256).clock(clock.clone());
+    let other =
+        auth_core::IssuerPolicy::new("other", other).accept(auth_core::Accept::organization(API));
+    let options = KeyOptions { fetch_timeout: Duration::from_hours(1), ..KeyOptions::STANDARD };
+    let builder = Verifier::builder().issuer(policy(), hanging.keys()).issuer(other, up.keys());
+    let verifier = builder.key_options(options).clock(clock).build().expect("sound");
+    block_on(async {
+        let loaded = async {
+            while verifier.key_status()[1].keys == 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            () = verifier.keep_fresh() => unreachable!("it has no end"),
+            in_time = tokio::time::timeout(Duration::from_secs(20), loaded) => in_time.expect("keys"),
+        }
+    });
+}
+
 #[test]
 fn the_last_good_set_is_kept() {
     let world = warm();

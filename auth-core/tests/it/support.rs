@@ -60,6 +60,8 @@ impl World {
     #[track_caller]
     pub(crate) fn refuses(&self, what: &str, token: &str, code: &str) {
         let shown = || format!("{what}: {}", token.get(..200).unwrap_or(token));
+        let signatures = || self.verifier.cache_status().signatures;
+        let before = signatures();
         for _ in 0..2 {
             match block_on(self.verifier.verify(token)) {
                 Ok(_) => panic!("accepted, expected {code}: {}", shown()),
@@ -73,6 +75,9 @@ impl World {
             Some(Err(error)) => assert_eq!(error.reason().code(), code, "{}", shown()),
         }
         assert_eq!(self.verifier.cache_status().entries, 0, "{}", shown());
+        if !AFTER_THE_SIGNATURE.contains(&code) {
+            assert_eq!(signatures(), before, "an expensive check was wasted: {}", shown());
+        }
     }
 
     /// The token is accepted, and the cache gives the same identity.
@@ -96,6 +101,17 @@ impl World {
         self.clock.advance(Duration::from_secs(seconds));
     }
 }
+
+/// What only a true token is told; everything else is refused before the signature is checked.
+const AFTER_THE_SIGNATURE: [&str; 7] = [
+    "bad_signature",
+    "client_not_accepted",
+    "conflicting_organizations",
+    "invalid_claims",
+    "no_organization",
+    "roles_ill_typed",
+    "roles_missing",
+];
 
 /// `ok`, or the reason code.
 pub(crate) fn code(verdict: &Result<Identity, VerifyError>) -> &'static str {

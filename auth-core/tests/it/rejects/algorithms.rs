@@ -5,6 +5,11 @@ use auth_core::{
     testing::{TestIssuer, TestKey},
 };
 use aws_lc_rs::hmac;
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
+use jsonwebtoken::DecodingKey;
 use serde_json::json;
 
 use crate::support::{API, ISSUER, World, base64url, split};
@@ -66,7 +71,7 @@ fn the_public_key_as_a_shared_secret() {
     for algorithm in [Algorithm::Rs256, Algorithm::Es384] {
         let world = World::with(algorithm);
         let jwk = world.issuer.current_key().jwk().clone();
-        let pem = "-----BEGIN PUBLIC KEY-----\nMHYwEAYHKoZIzj0CAQYFK4EEACIDYgAE\n-----END PUBLIC KEY-----\n";
+        let pem = pem(&jwk);
         let member =
             jwk["n"].as_str().or_else(|| jwk["x"].as_str()).expect("a public number").to_owned();
         for secret in
@@ -85,6 +90,57 @@ fn the_public_key_as_a_shared_secret() {
                 world.refuses(alg, &token, "unsupported_algorithm");
             }
         }
+    }
+}
+
+/// The public key as a file, as `openssl` writes it.
+fn pem(jwk: &serde_json::Value) -> String {
+    let number = |name: &str| {
+        let text = jwk[name].as_str().expect("a number of the key");
+        URL_SAFE_NO_PAD.decode(text).expect("base64url")
+    };
+    let (algorithm, key) = if jwk["kty"] == "RSA" {
+        // Positive numbers: a zero in front of a high first bit.
+        let integer = |bytes: Vec<u8>| der(0x02, &[vec![0; usize::from(bytes[0] >> 7)], bytes]);
+        let algorithm = [0x06, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1, 0x05, 0].to_vec();
+        (algorithm, der(0x30, &[integer(number("n")), integer(number("e"))]))
+    } else {
+        let algorithm =
+            [0x06, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 0x06, 5, 0x2b, 0x81, 4, 0, 0x22].to_vec();
+        (algorithm, [vec![4], number("x"), number("y")].concat())
+    };
+    let bits = der(0x03, &[vec![0], key]);
+    let text = STANDARD.encode(der(0x30, &[der(0x30, &[algorithm]), bits]));
+    let lines: Vec<_> = text.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
+    format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n"))
+}
+
+fn der(tag: u8, parts: &[Vec<u8>]) -> Vec<u8> {
+    let content = parts.concat();
+    let length = match u16::try_from(content.len()).expect("keys are small") {
+        short @ 0..128 => vec![short.to_be_bytes()[1]],
+        long @ 128..256 => vec![0x81, long.to_be_bytes()[1]],
+        long => [[0x82].as_slice(), &long.to_be_bytes()].concat(),
+    };
+    [vec![tag], length, content].concat()
+}
+
+/// What stands in for the key's file above is the key's file: `jsonwebtoken` reads it and verifies.
+#[test]
+fn the_file_is_the_keys_own() {
+    for algorithm in [Algorithm::Rs256, Algorithm::Es384] {
+        let world = World::with(algorithm);
+        let pem = pem(world.issuer.current_key().jwk());
+        let token = world.token().sign();
+        let (input, signature) = token.rsplit_once('.').expect("three parts");
+        let (key, algorithm) = if algorithm == Algorithm::Rs256 {
+            (DecodingKey::from_rsa_pem(pem.as_bytes()), jsonwebtoken::Algorithm::RS256)
+        } else {
+            (DecodingKey::from_ec_pem(pem.as_bytes()), jsonwebtoken::Algorithm::ES384)
+        };
+        let key = key.expect("a public key");
+        let verified = jsonwebtoken::crypto::verify(signature, input.as_bytes(), &key, algorithm);
+        assert!(verified.expect("a signature"), "{pem}");
     }
 }
 

@@ -59,6 +59,11 @@ fn encrypted_tokens() {
     let header =
         base64url(r#"{"alg":"PBES2-HS256+A128KW","enc":"A128GCM","p2c":2147483647,"p2s":"x"}"#);
     check("a JWE with a huge work factor", |_| format!("{header}.a.b.c.d"), "encrypted_token");
+    // CVE-2024-28180, CVE-2024-28122: what is compressed is never unpacked.
+    let bomb = jwe(r#""enc":"A256GCM","zip":"DEF","#);
+    check("a compressed JWE", |_| format!("{bomb}.a2V5.aXY.Y2lwaGVy.dGFn"), "encrypted_token");
+    let direct = base64url(r#"{"alg":"dir","enc":"A128GCM","kid":"k"}"#);
+    check("a JWE without a key", |_| format!("{direct}..aXY.Y2lwaGVy.dGFn"), "encrypted_token");
     let world = World::new();
     world.refuses(
         "`enc` in a JWS",
@@ -180,6 +185,8 @@ fn duplicate_members_at_any_depth() {
         r#""\u006frganization_id":"org_b""#,
         r#""exp":4000000000"#,
         r#""iss":"https://id.test/oidc""#,
+        r#""aud":"https://api.test""#,
+        r#""aud":"https://other.test""#,
         r#""sub":"root""#,
         r#""roles":["a"],"roles":["admin"]"#,
         r#""act":{"sub":"a","sub":"b"}"#,
