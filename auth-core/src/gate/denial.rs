@@ -56,7 +56,7 @@ impl Denial {
     /// A refusal for what the tenant lacks.
     pub fn not_entitled(why: NotEntitled) -> Self {
         let mut denial = Self::new(why.reason.into(), why.detail.clone());
-        denial.cause.clone_from(&why.cause);
+        denial.cause = why.cause.as_deref().map(str::to_owned);
         denial.not_entitled = Some(why);
         denial
     }

@@ -265,7 +265,7 @@ fn tenant_step(need: &Requirement, identity: &crate::Identity, tenant: &Tenant) 
                 .input("state", set.state().as_str())
                 .input("revision", set.revision().to_string());
             if let Err(why) = set.usable() {
-                step = step.input("detail", why.detail).cause(why.cause);
+                step = step.input("detail", why.detail).cause(why.cause.map(String::from));
             }
             if let Freshness::Stale { age } = set.freshness() {
                 step = step.input("source", format!("stale by {} s", age.as_secs()));

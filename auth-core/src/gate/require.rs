@@ -81,6 +81,10 @@ where
     }
 }
 
+fn unknown(tenant: String) -> Tenant {
+    Tenant::Failed(CheckError::UnknownTenant(tenant))
+}
+
 fn judge<B>(need: &Requirement, request: &Request<B>) -> Result<(), Box<Denial>> {
     if need.access() == Access::Public {
         return Ok(());
@@ -89,17 +93,12 @@ fn judge<B>(need: &Requirement, request: &Request<B>) -> Result<(), Box<Denial>>
         let detail = "the route asks for something, and no gate has looked at the caller";
         return Err(Box::new(Denial::new(reason::GATE_MISSING, detail)));
     };
-    let tenant = match request.extensions().get::<EntitlementSet>() {
-        Some(set) => Tenant::Known(set.clone()),
+    let tenant = match (request.extensions().get::<EntitlementSet>(), named(identity)) {
+        (Some(set), _) => Tenant::Known(set.clone()),
+        (None, Named::Nobody) => Tenant::Unnamed,
         // The gate around this one let somebody pass whose tenant it did not find.
-        None => {
-            let unknown = match named(identity) {
-                Named::Nobody => None,
-                Named::Organization(organization) => Some(organization.to_string()),
-                Named::Single(tenant) => Some(format!("tenant `{tenant}`")),
-            };
-            unknown.map_or(Tenant::Unnamed, |it| Tenant::Failed(CheckError::UnknownTenant(it)))
-        }
+        (None, Named::Organization(it)) => unknown(it.to_string()),
+        (None, Named::Single(tenant)) => unknown(format!("tenant `{tenant}`")),
     };
     match decide(need, identity, tenant) {
         Decision::Allow(_) => Ok(()),

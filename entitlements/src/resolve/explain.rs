@@ -81,11 +81,11 @@ pub(super) fn denial(set: &EntitlementSet, need: &Need) -> NotEntitled {
     NotEntitled {
         reason,
         feature: Some(key.clone()),
-        required: Some(need.minimum().to_string()),
-        current: Some(current.to_string()),
+        required: Some(need.minimum().to_string().into()),
+        current: Some(current.to_string().into()),
         unlocked_by,
         detail,
-        cause,
+        cause: cause.map(Into::into),
     }
 }
 
@@ -98,7 +98,7 @@ pub(super) fn unusable(set: &EntitlementSet, reason: Reason) -> NotEntitled {
         current: None,
         unlocked_by: Vec::new(),
         detail: state_in_words(set.parts()),
-        cause: state_cause(set.parts()),
+        cause: state_cause(set.parts()).map(Into::into),
     }
 }
 

@@ -118,7 +118,7 @@ impl EntitlementSet {
             Err(error) => Err(NotEntitled {
                 reason: Reason::NotInPlan,
                 feature: Some(need.feature().clone()),
-                required: Some(need.minimum().to_string()),
+                required: Some(need.minimum().to_string().into()),
                 current: None,
                 unlocked_by: Vec::new(),
                 detail: format!("the catalog in force does not know the requirement: {error}"),
@@ -243,13 +243,13 @@ pub struct NotEntitled {
     /// The feature that was asked for; none if the tenant is not served at all.
     pub feature: Option<FeatureKey>,
     /// The least value that would do.
-    pub required: Option<String>,
+    pub required: Option<Box<str>>,
     /// The value that the tenant has.
-    pub current: Option<String>,
+    pub current: Option<Box<str>>,
     /// Tiers, the cheapest first, and add-ons (`addon:NAME`) that would do.
     pub unlocked_by: Vec<String>,
     /// A sentence for people; the tenant may be told.
     pub detail: String,
     /// What only the operator may see, where there is more: who denied or suspended, and why.
-    pub cause: Option<String>,
+    pub cause: Option<Box<str>>,
 }

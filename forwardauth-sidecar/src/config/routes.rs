@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use super::error::{ConfigError, Source, nearest};
 use super::issuer::Permissions;
-use crate::route::{HostPattern, Line, Route, Routes};
+use crate::route::{HostPattern, HostPatternError, Line, Route, Routes};
 
 /// Every table as it is written.
 pub(super) type RoutesDocument =
@@ -47,21 +47,16 @@ impl Against<'_> {
         let mut routes = Routes::default();
         for (key, table) in document {
             let host = HostPattern::parse(key.get_ref()).map_err(|error| {
-                let message = format!(
-                    "`routes`: `{}` is no host, because {error}; write a name such as \
-                     `app.example.com` (`xn--` for other scripts), or `*` for every other host",
-                    key.get_ref()
-                );
+                let key_text = key.get_ref();
+                let message = match error {
+                    HostPatternError::Port { .. } => format!("`routes`: `{key_text}`: {error}"),
+                    HostPatternError::Host(error) => format!(
+                        "`routes`: `{key_text}` is no host, because {error}; write a name such as \
+                         `app.example.com` (`xn--` for other scripts), or `*` for every other host"
+                    ),
+                };
                 self.source.error(&key.span(), message)
             })?;
-            if let HostPattern::Named { name, port: Some(80 | 443) } = &host {
-                let message = format!(
-                    "`routes`: `{}` names the port that goes without saying, which requests are \
-                     matched without; write `{name}`",
-                    key.get_ref()
-                );
-                return Err(self.source.error(&key.span(), message));
-            }
             for (line, rule) in table.get_ref() {
                 let fail = |error: String| self.error(line, &error);
                 let parsed =

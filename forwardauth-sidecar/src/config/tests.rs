@@ -345,7 +345,7 @@ fn routes_that_no_request_can_take() {
             .contains("is no host")
     );
     assert!(
-        mistake("[routes.\"traces.example.com\"]", "[routes.\"traces.example.com:443\"]")
+        mistake("[routes.\"traces.example.com\"]", "[routes.\"traces.example.com:8443\"]")
             .contains("write `traces.example.com`")
     );
 }

@@ -1,7 +1,8 @@
 //! Host, path and method select one route, or none.
 //!
-//! 1. The host selects a table: the one for this host and port, else the one for this host on any
-//!    port, else `"*"`. A table that knows the host is the only one that is asked.
+//! 1. The host selects a table: its own, else `"*"`. A table that knows the host is the only one that
+//!    is asked. The port takes no part: the client chooses what stands there, and proxies route
+//!    without it.
 //! 2. The path selects a template: segment by segment from the left, literal text comes before
 //!    `{parameter}`, and that before `{*rest}`. The order in the file makes no difference. Two
 //!    routes with one shape and one method are a tie, which stops the start.
@@ -36,13 +37,8 @@ use crate::reason;
 pub enum HostPattern {
     /// `"*"`: every host that has no table of its own.
     Any,
-    /// A host on every port, or on one.
-    Named {
-        /// Name or address, as [`Host::name`] gives it.
-        name: Box<str>,
-        /// Only this port.
-        port: Option<u16>,
-    },
+    /// A host, on every port: name or address, as [`Host::name`] gives it.
+    Named(Box<str>),
 }
 
 impl HostPattern {
@@ -50,14 +46,17 @@ impl HostPattern {
     ///
     /// # Errors
     ///
-    /// Refuses what cannot be a host; wildcards within a name are not known.
-    pub fn parse(text: &str) -> Result<Self, HostError> {
+    /// Refuses what cannot be a host, and a port; wildcards within a name are not known.
+    pub fn parse(text: &str) -> Result<Self, HostPatternError> {
         if text == "*" {
             return Ok(Self::Any);
         }
         // Port 0 does not exist, so no port is taken for the default.
         let host = Host::parse(text.as_bytes(), 0)?;
-        Ok(Self::Named { name: host.name().into(), port: host.port() })
+        match host.port() {
+            None => Ok(Self::Named(host.name().into())),
+            Some(_) => Err(HostPatternError::Port { name: host.name().into() }),
+        }
     }
 }
 
@@ -65,10 +64,23 @@ impl fmt::Display for HostPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Any => f.write_str("*"),
-            Self::Named { name, port: Some(port) } => write!(f, "{name}:{port}"),
-            Self::Named { name, port: None } => f.write_str(name),
+            Self::Named(name) => f.write_str(name),
         }
     }
+}
+
+/// Why the key of a table of routes was refused.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+pub enum HostPatternError {
+    /// It is no host.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// It names a port.
+    #[error("it names a port, which the client could choose to meet other rules; write `{name}`")]
+    Port {
+        /// The host without it.
+        name: Box<str>,
+    },
 }
 
 /// A route with what it asks for.
@@ -157,15 +169,8 @@ impl NoRoute {
 #[derive(Debug)]
 pub struct Routes<R> {
     all: Vec<Arc<Route<R>>>,
-    hosts: HashMap<Box<str>, HostTable>,
+    hosts: HashMap<Box<str>, Tree<Vec<usize>>>,
     any: Option<Tree<Vec<usize>>>,
-}
-
-/// The tables of one host name.
-#[derive(Debug, Default)]
-struct HostTable {
-    every_port: Option<Tree<Vec<usize>>>,
-    ports: Vec<(u16, Tree<Vec<usize>>)>,
 }
 
 impl<R> Default for Routes<R> {
@@ -183,13 +188,7 @@ impl<R> Routes<R> {
     pub fn add(&mut self, host: &HostPattern, mut route: Route<R>) -> Result<(), Tie> {
         let table = match host {
             HostPattern::Any => self.any.get_or_insert_default(),
-            HostPattern::Named { name, port } => {
-                let host = self.hosts.entry(name.clone()).or_default();
-                match port {
-                    None => host.every_port.get_or_insert_default(),
-                    Some(port) => host.port_mut(*port),
-                }
-            }
+            HostPattern::Named(name) => self.hosts.entry(name.clone()).or_default(),
         };
         let leaf = table.leaf_mut(route.template.segments());
         for &other in leaf.iter() {
@@ -232,10 +231,7 @@ impl<R> Routes<R> {
     }
 
     fn table(&self, host: &Host<'_>) -> Option<&Tree<Vec<usize>>> {
-        match self.hosts.get(host.name()).and_then(|table| table.get(host.port())) {
-            Some(table) => Some(table),
-            None => self.any.as_ref(),
-        }
+        self.hosts.get(host.name()).or(self.any.as_ref())
     }
 
     fn find<'a>(&self, table: &'a Tree<Vec<usize>>, path: &str) -> Option<&'a [usize]> {
@@ -258,23 +254,6 @@ impl<R> Routes<R> {
             leaf.iter().map(|index| &self.all[*index]).find(|route| route.names(method))
         };
         named(method).or_else(|| if method == Method::HEAD { named(&Method::GET) } else { None })
-    }
-}
-
-impl HostTable {
-    fn port_mut(&mut self, port: u16) -> &mut Tree<Vec<usize>> {
-        let index = self.ports.iter().position(|(known, _)| *known == port).unwrap_or_else(|| {
-            self.ports.push((port, Tree::default()));
-            self.ports.len() - 1
-        });
-        &mut self.ports[index].1
-    }
-
-    fn get(&self, port: Option<u16>) -> Option<&Tree<Vec<usize>>> {
-        let exact = port.and_then(|port| {
-            self.ports.iter().find(|(known, _)| *known == port).map(|(_, table)| table)
-        });
-        exact.or(self.every_port.as_ref())
     }
 }
 

@@ -76,7 +76,8 @@ impl Handler for Admin {
     }
 
     fn terms(&self, _: IpAddr) -> Terms {
-        Terms { idle: Duration::from_mins(1), header_bytes: SMALL_HEADER_BYTES, limited: true }
+        let life = Some(Duration::from_mins(10));
+        Terms { idle: Duration::from_mins(1), header_bytes: SMALL_HEADER_BYTES, life }
     }
 }
 

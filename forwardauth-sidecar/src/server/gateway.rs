@@ -12,7 +12,8 @@
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use auth_core::bearer;
 use auth_core::gate::{Access, Allowed, Decision, Denial, Gate, Requirement};
@@ -21,6 +22,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Response};
 use http_body_util::Full;
 use ipnet::IpNet;
+use tracing::Level;
 
 use super::State;
 use crate::decision_id::{DecisionId, DecisionIds};
@@ -31,7 +33,7 @@ use crate::reason;
 use crate::route::{Route, Routes, Selection};
 use crate::telemetry::log;
 use crate::telemetry::metrics::{Metrics, Outcome, Stopwatch, Way};
-use crate::telemetry::recent::{Recent, Record};
+use crate::telemetry::recent::{Denied, Recent, Record};
 
 /// What a gateway is made of.
 #[derive(Debug)]
@@ -59,6 +61,18 @@ pub struct Gateway {
     metrics: Metrics,
     recent: Recent,
     state: Arc<State>,
+    strangers: Pace,
+}
+
+/// Says yes once a second.
+#[derive(Debug, Default)]
+struct Pace(AtomicU64);
+
+impl Pace {
+    fn is_first_of_second(&self, now: SystemTime) -> bool {
+        let second = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        self.0.swap(second, Ordering::Relaxed) != second
+    }
 }
 
 /// What is known of a question when it is answered.
@@ -90,6 +104,7 @@ impl Gateway {
             metrics,
             recent: Recent::default(),
             state,
+            strangers: Pace::default(),
             parts,
         })
     }
@@ -140,8 +155,8 @@ impl Gateway {
         let answer = AssertUnwindSafe(|| self.answer(peer, &known, decision, way, watch));
         catch_unwind(answer).unwrap_or_else(|_| {
             self.metrics.panicked();
-            let denial = Denial::new(reason::INTERNAL, "");
-            deny(self.parts.proxy, &denial, self.ids.next(self.clock.now()))
+            // Whatever panicked is not asked again, the clock included.
+            deny(self.parts.proxy, &Denial::new(reason::INTERNAL, ""), self.ids.next(UNIX_EPOCH))
         })
     }
 
@@ -282,12 +297,22 @@ impl Gateway {
             denial,
         );
         let ours = denial.reason.fault() == Fault::Ours;
-        log::denial(&record, ours || denial.reason == reason::UNTRUSTED_PROXY);
+        let stranger = denial.reason == reason::UNTRUSTED_PROXY;
+        // Strangers decide how often they come, and not how much is logged.
+        let (who, level) = match (stranger, ours) {
+            (true, _) if self.strangers.is_first_of_second(self.clock.now()) => {
+                (Denied::Stranger, Level::WARN)
+            }
+            (true, _) => (Denied::Stranger, Level::DEBUG),
+            (false, true) => (Denied::Caller, Level::WARN),
+            (false, false) => (Denied::Caller, Level::INFO),
+        };
+        log::denial(&record, level);
         let outcome = if ours { Outcome::unavailable } else { Outcome::deny };
         let issuer = denial.identity.as_ref().map(auth_core::Identity::issuer_name);
         let (code, took) = (denial.reason.code(), watch.elapsed());
         self.metrics.refused(outcome, code, name, issuer, way, took);
-        self.recent.push(id, record);
+        self.recent.push(id, record, who);
         deny(self.parts.proxy, denial, id)
     }
 }

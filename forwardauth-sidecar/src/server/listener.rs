@@ -33,6 +33,9 @@ pub(super) trait Handler: Clone + Send + Sync + 'static {
 
     /// What this peer may take.
     fn terms(&self, peer: IpAddr) -> Terms;
+
+    /// A connection was accepted.
+    fn accepted(&self) {}
 }
 
 /// What a peer may take of a listener.
@@ -42,9 +45,9 @@ pub(super) struct Terms {
     pub(super) idle: Duration,
     /// Most bytes of the headers of a request.
     pub(super) header_bytes: usize,
-    /// Whether it is somebody who must not be able to use up the file descriptors: those share
-    /// [`LIMITED_PLACES`] connections.
-    pub(super) limited: bool,
+    /// Set for somebody who must not be able to use up the file descriptors: those share
+    /// [`LIMITED_PLACES`] connections, and each ends after this time whatever happens on it.
+    pub(super) life: Option<Duration>,
 }
 
 /// Connections wait here until they are accepted. Traefik opens one for nearly every question over
@@ -97,8 +100,9 @@ pub(super) async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
+                handler.accepted();
                 let terms = handler.terms(peer.ip());
-                let place = terms.limited.then(|| Arc::clone(&places).try_acquire_owned());
+                let place = terms.life.map(|_| Arc::clone(&places).try_acquire_owned());
                 let Ok(place) = place.transpose() else {
                     tracing::debug!(peer = %peer.ip(), "a connection too many is closed");
                     continue;
@@ -172,7 +176,15 @@ impl<H: Handler> Connection<H> {
             async move { Ok::<_, Infallible>(handler.handle(peer, request).await) }
         });
         let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-        if let Err(error) = watcher.watch(connection).await {
+        let connection = watcher.watch(connection);
+        let ended = match terms.life {
+            None => connection.await,
+            Some(life) => tokio::time::timeout(life, connection).await.unwrap_or_else(|_| {
+                tracing::debug!(%peer, "a connection has lived its time");
+                Ok(())
+            }),
+        };
+        if let Err(error) = ended {
             tracing::debug!(%error, %peer, "a connection ended early");
         }
     }
@@ -197,10 +209,10 @@ mod tests {
         }
     }
 
-    fn start(idle: Duration, limited: bool) -> SocketAddr {
+    fn start(idle: Duration, life: Option<Duration>) -> SocketAddr {
         let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let always = Always(Terms { idle, header_bytes: SMALL_HEADER_BYTES, limited });
+        let always = Always(Terms { idle, header_bytes: SMALL_HEADER_BYTES, life });
         tokio::spawn(serve(listener, None, always, std::future::pending(), Duration::ZERO));
         address
     }
@@ -218,7 +230,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_says_too_little_is_sent_away() {
-        let address = start(Duration::from_millis(50), false);
+        let address = start(Duration::from_millis(50), None);
         for bytes in [&b""[..], b"P", b"PRI * HTTP/2.0\r\n", b"G", b"GET /verify HTTP/1.1\r\nHo"] {
             let told = told(address, bytes).await;
             assert!(!told.starts_with(b"HTTP/1.1 2"), "{:?}", bytes.escape_ascii());
@@ -227,7 +239,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_idle_connection_serves_until_its_time_is_up() {
-        let address = start(Duration::from_millis(500), false);
+        let address = start(Duration::from_millis(500), None);
         let mut stream = TcpStream::connect(address).await.expect("it listens");
         tokio::time::sleep(Duration::from_millis(50)).await;
         let question = b"GET / HTTP/1.1\r\nHost: gate\r\n\r\n";
@@ -241,9 +253,28 @@ mod tests {
         }
     }
 
+    /// HTTP/2 has pings, with which a connection that asks nothing would stay for ever.
+    #[tokio::test]
+    async fn a_limited_peer_is_sent_away_however_lively_it_is() {
+        let address = start(Duration::from_mins(1), Some(Duration::from_millis(300)));
+        let mut stream = TcpStream::connect(address).await.expect("it listens");
+        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.expect("it is open");
+        stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.expect("it is open");
+        let ping = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+        let lively = async {
+            let mut answer = [0; 512];
+            while stream.write_all(&ping).await.is_ok()
+                && stream.read(&mut answer).await.is_ok_and(|read| read > 0)
+            {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), lively).await.expect("it is closed");
+    }
+
     #[tokio::test]
     async fn limited_peers_share_a_number_of_places() {
-        let address = start(Duration::from_mins(1), true);
+        let address = start(Duration::from_mins(1), Some(Duration::from_hours(1)));
         let mut open = Vec::new();
         for _ in 0..LIMITED_PLACES {
             open.push(TcpStream::connect(address).await.expect("it listens"));

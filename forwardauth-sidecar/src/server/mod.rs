@@ -208,16 +208,21 @@ impl Handler for Questions {
 
     fn terms(&self, peer: IpAddr) -> Terms {
         if self.0.trusts(peer) {
-            Terms { idle: KEEP_ALIVE, header_bytes: PROXY_HEADER_BYTES, limited: false }
+            Terms { idle: KEEP_ALIVE, header_bytes: PROXY_HEADER_BYTES, life: None }
         } else {
-            Terms { idle: STRANGER, header_bytes: SMALL_HEADER_BYTES, limited: true }
+            Terms { idle: STRANGER, header_bytes: SMALL_HEADER_BYTES, life: Some(STRANGER) }
         }
+    }
+
+    fn accepted(&self) {
+        self.0.metrics().connected();
     }
 }
 
 /// Longer than the 90 s after which Traefik drops an idle connection: it must be the one that
 /// closes, or it will send a question into a connection that is going away.
 const KEEP_ALIVE: Duration = Duration::from_mins(2);
+const _: () = assert!(KEEP_ALIVE.as_secs() > 90, "Traefik must be the one that closes");
 
-/// For whoever is refused anyway.
+/// For whoever is refused anyway: how long a connection may be idle, and how long it lives.
 const STRANGER: Duration = Duration::from_secs(5);

@@ -1,6 +1,6 @@
 //! The log: JSON or pretty, one line a denial.
 
-use tracing::Subscriber;
+use tracing::{Level, Subscriber};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, Registry};
@@ -28,8 +28,8 @@ where
     Registry::default().with(filter).with(layer)
 }
 
-/// Logs a denial: as a warning where the fault is ours or the peer's.
-pub fn denial(record: &Record, ours: bool) {
+/// Logs a denial.
+pub fn denial(record: &Record, level: Level) {
     macro_rules! line {
         ($level:expr) => {
             tracing::event!(
@@ -54,5 +54,10 @@ pub fn denial(record: &Record, ours: bool) {
             )
         };
     }
-    if ours { line!(tracing::Level::WARN) } else { line!(tracing::Level::INFO) }
+    // An event's level is part of its place in the code.
+    match level {
+        Level::WARN => line!(Level::WARN),
+        Level::INFO => line!(Level::INFO),
+        _ => line!(Level::DEBUG),
+    }
 }

@@ -68,6 +68,7 @@ pub struct Metrics {
     at_once: Histogram,
     waited: Histogram,
     panics: Counter,
+    connections: Counter,
     /// Passes by route and issuer, the last one for no issuer: found without hashing labels.
     passes: Vec<Vec<Counter>>,
     issuers: Vec<Arc<str>>,
@@ -117,6 +118,9 @@ impl Metrics {
         );
         let panics = Counter::default();
         registry.register("panics", "Mistakes of the gateway that became 503", panics.clone());
+        let connections = Counter::default();
+        let help = "Connections to the gateway; a proxy that keeps them needs few";
+        registry.register("connections", help, connections.clone());
         registry.register(
             "build",
             "The version that runs",
@@ -152,6 +156,7 @@ impl Metrics {
             at_once: durations.get_or_create_owned(&WayLabels { way: Way::at_once }),
             waited: durations.get_or_create_owned(&WayLabels { way: Way::waited }),
             panics,
+            connections,
             issuers,
             none,
         }
@@ -196,6 +201,11 @@ impl Metrics {
             Way::waited => &self.waited,
         };
         histogram.observe(took.as_secs_f64());
+    }
+
+    /// Counts a connection.
+    pub fn connected(&self) {
+        self.connections.inc();
     }
 
     /// Counts a mistake of ours.

@@ -15,6 +15,9 @@ use crate::proxy::ForwardedRequest;
 /// How many denials are kept: at ten a second those of a good six minutes.
 const CAPACITY: usize = 4096;
 
+/// How many denials of peers that are no trusted proxy are kept.
+const STRANGERS: usize = 64;
+
 /// One denial, as the log and `tiergate explain` tell it.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
@@ -111,8 +114,8 @@ impl Record {
             subject_hash: identity
                 .map(|identity| redact::subject(identity.issuer(), identity.subject())),
             feature: lacking.and_then(|lacking| lacking.feature.as_ref()).map(ToString::to_string),
-            required: lacking.and_then(|lacking| lacking.required.clone()),
-            current: lacking.and_then(|lacking| lacking.current.clone()),
+            required: lacking.and_then(|lacking| lacking.required.as_deref()).map(str::to_owned),
+            current: lacking.and_then(|lacking| lacking.current.as_deref()).map(str::to_owned),
             unlocked_by: lacking.map(|lacking| lacking.unlocked_by.clone()).unwrap_or_default(),
             missing_scopes: denial.missing_scopes.clone(),
         }
@@ -121,20 +124,48 @@ impl Record {
 
 /// Keeps the last denials and forgets the oldest.
 #[derive(Debug, Default)]
-pub struct Recent(Mutex<VecDeque<(DecisionId, Record)>>);
+pub struct Recent {
+    callers: Ring,
+    strangers: Ring,
+}
+
+/// Who was denied.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Denied {
+    /// Somebody who asked through a trusted proxy.
+    Caller,
+    /// A peer that is none. Such are kept apart, so that they cannot push the callers out.
+    Stranger,
+}
+
+#[derive(Debug, Default)]
+struct Ring(Mutex<VecDeque<(DecisionId, Record)>>);
 
 impl Recent {
     /// Remembers a denial.
-    pub fn push(&self, id: DecisionId, record: Record) {
+    pub fn push(&self, id: DecisionId, record: Record, who: Denied) {
+        match who {
+            Denied::Caller => self.callers.push(id, record, CAPACITY),
+            Denied::Stranger => self.strangers.push(id, record, STRANGERS),
+        }
+    }
+
+    /// The denial of that name, if it is not forgotten.
+    pub fn find(&self, id: DecisionId) -> Option<Record> {
+        self.callers.find(id).or_else(|| self.strangers.find(id))
+    }
+}
+
+impl Ring {
+    fn push(&self, id: DecisionId, record: Record, most: usize) {
         let mut records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if records.len() >= CAPACITY {
+        if records.len() >= most {
             records.pop_front();
         }
         records.push_back((id, record));
     }
 
-    /// The denial of that name, if it is not forgotten.
-    pub fn find(&self, id: DecisionId) -> Option<Record> {
+    fn find(&self, id: DecisionId) -> Option<Record> {
         let records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         records.iter().rev().find(|(known, _)| *known == id).map(|(_, record)| record.clone())
     }
@@ -152,7 +183,11 @@ mod tests {
         let (recent, ids) = (Recent::default(), DecisionIds::new());
         let all: Vec<_> = (0..=CAPACITY).map(|_| ids.next(UNIX_EPOCH)).collect();
         for id in &all {
-            recent.push(*id, Record { id: id.to_string(), ..Record::default() });
+            let record = Record { id: id.to_string(), ..Record::default() };
+            recent.push(*id, record, Denied::Caller);
+        }
+        for _ in 0..=CAPACITY {
+            recent.push(ids.next(UNIX_EPOCH), Record::default(), Denied::Stranger);
         }
         assert!(recent.find(all[0]).is_none());
         for id in &all[1..] {

@@ -23,6 +23,7 @@ async fn metrics_have_closed_labels() {
         "tiergate_jwks_keys{issuer=\"test\"} 1",
         "tiergate_store_up 1",
         "tiergate_panics_total 0",
+        "tiergate_connections_total 4",
         "tiergate_token_cache_entries 1",
     ] {
         assert!(text.contains(line), "{line} is not in\n{text}");

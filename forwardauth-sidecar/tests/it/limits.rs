@@ -1,10 +1,19 @@
 //! Strangers, too much of everything, and too little time.
 
-use auth_core::testing::KeyFault;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use auth_core::gate::{Gate, Requirement};
+use auth_core::testing::{KeyFault, TestIssuer};
+use auth_core::{Accept, Algorithm, Clock, IssuerPolicy, SystemClock, Verifier};
+use entitlements::EntitlementService;
+use tiergate::proxy::Profile;
+use tiergate::route::{HostPattern, Line, Route, Routes};
+use tiergate::server::Parts;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::harness::{Gateway, Options, Question};
+use crate::harness::{API, Gateway, Options, Question};
 
 #[tokio::test]
 async fn strangers_are_refused_whatever_they_say() {
@@ -52,12 +61,91 @@ async fn the_deadline_is_ours() {
 }
 
 #[tokio::test]
-async fn a_panic_is_503() {
+async fn a_source_of_keys_that_panics_is_503() {
     let options = Options { keys: KeyFault::Panic, ..Options::default() };
     let gateway = Gateway::with(options).await;
     let token = gateway.token("low-co");
     assert_eq!(gateway.get("/topology", Some(&token)).await.status, 503);
     assert_eq!(gateway.get("/public", None).await.verdict(), "200");
+}
+
+/// A mistake of ours on any of the ways to an answer is 503, counted, and stops nothing.
+#[tokio::test]
+async fn a_panic_is_503() {
+    let (gateway_fails, verifier_fails) = (Switch::default(), Switch::default());
+    let issuer = TestIssuer::new("https://id.test/oidc", Algorithm::Es256);
+    let policy = IssuerPolicy::new("test", issuer.url()).accept(Accept::organization(API));
+    let verifier = Verifier::builder().issuer(policy, issuer.keys());
+    let verifier = verifier.clock(verifier_fails.clock()).build().expect("a policy");
+    let catalog = entitlements::Catalog::parse(entitlements::testing::PLANS).expect("plans");
+    let entitlements = EntitlementService::in_memory(catalog, [("low-co", "low")]);
+    let mut routes = Routes::default();
+    let line = Line::parse("GET /admin").expect("a line");
+    let route = Route::new(&HostPattern::Any, line, false, Requirement::tenant());
+    routes.add(&HostPattern::Any, route).expect("the only one");
+    let parts = Parts {
+        gate: Gate::new(verifier, entitlements),
+        routes: routes.into(),
+        proxy: Profile::Traefik,
+        trusted_proxies: vec!["127.0.0.0/8".parse().expect("a network")],
+        deadline: std::time::Duration::from_secs(2),
+        cache_entries: 10,
+    };
+    let gateway = tiergate::server::Gateway::new(parts, gateway_fails.clock());
+    let ask = async |token: &str| {
+        let mut headers = http::HeaderMap::new();
+        let bearer = format!("Bearer {token}");
+        for (name, value) in [
+            ("authorization", bearer.as_str()),
+            ("x-forwarded-host", "app.test"),
+            ("x-forwarded-method", "GET"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-uri", "/admin"),
+        ] {
+            headers.insert(name, value.parse().expect("a value"));
+        }
+        let response = gateway.verify([127, 0, 0, 1].into(), &headers).await;
+        assert!(response.status() == 200 || !response.headers().contains_key("x-tenant-id"));
+        assert!(response.headers().contains_key("x-decision-id"));
+        response.status().as_u16()
+    };
+    let panics = || {
+        let text = gateway.metrics().encode().expect("text");
+        let line = text.lines().find_map(|line| line.strip_prefix("tiergate_panics_total "));
+        line.expect("it is counted").to_owned()
+    };
+    let token = || issuer.token(API).organization("low-co");
+    let (seen, new) = (token().sign(), token().scopes(["a"]).sign());
+    assert_eq!((ask(&seen).await, panics().as_str()), (200, "0"));
+    for (fails, token, count, way) in [
+        (&verifier_fails, &seen, "1", "from what is at hand"),
+        (&verifier_fails, &new, "2", "after waiting"),
+        (&gateway_fails, &seen, "3", "where the answer is made"),
+    ] {
+        fails.set(true);
+        assert_eq!(ask(token).await, 503, "{way}");
+        fails.set(false);
+        assert_eq!(panics(), count, "{way}");
+    }
+    assert_eq!((ask(&seen).await, ask(&new).await), (200, 200));
+}
+
+/// A clock that panics on demand.
+#[derive(Clone, Default)]
+struct Switch(Arc<AtomicBool>);
+
+impl Switch {
+    fn set(&self, fails: bool) {
+        self.0.store(fails, Ordering::Relaxed);
+    }
+
+    fn clock(&self) -> impl Clock + use<> {
+        let fails = self.0.clone();
+        move || {
+            assert!(!fails.load(Ordering::Relaxed), "a clock that fails on demand");
+            SystemClock.now()
+        }
+    }
 }
 
 #[tokio::test]

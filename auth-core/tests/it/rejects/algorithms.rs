@@ -75,7 +75,7 @@ fn the_public_key_as_a_shared_secret() {
         let member =
             jwk["n"].as_str().or_else(|| jwk["x"].as_str()).expect("a public number").to_owned();
         for secret in
-            [jwk.to_string(), pem.to_owned(), pem.trim_end().to_owned(), member, String::new()]
+            [jwk.to_string(), pem.clone(), pem.trim_end().to_owned(), member, String::new()]
         {
             for (alg, hash) in [
                 ("HS256", hmac::HMAC_SHA256),

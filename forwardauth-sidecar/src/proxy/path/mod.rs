@@ -16,8 +16,9 @@
 //! 6. `\` and `;` are refused: some servers read the first as `/`, some cut the path at the second.
 //! 7. Empty segments, `.` and `..`, and segments that begin with a space or end in a dot or a space
 //!    are refused. One `/` at the end is kept, and `/admin/` is another path than `/admin`.
-//! 8. What was escaped must be UTF-8, and beyond ASCII only letters, digits and combining accents:
-//!    a full-width `／` becomes a `/` in servers that fold compatibility characters.
+//! 8. What was escaped must be UTF-8; beyond ASCII only letters, digits and their marks, in
+//!    normalization form KC (Unicode Standard Annex 15): servers that normalize would make a `/` of a
+//!    full-width `／`, an `a` of `ª`, and one `é` of the two ways to write it.
 //! 9. `,/` is refused: that is how two header values look after a proxy has joined them.
 //!
 //! ```
@@ -33,6 +34,8 @@ use std::fmt;
 
 use auth_core::Reason;
 use thiserror::Error;
+use unicode_normalization::char::is_combining_mark;
+use unicode_normalization::is_nfkc;
 
 use crate::reason;
 
@@ -138,9 +141,12 @@ pub enum PathError {
     /// An escape of a character that structures a path.
     #[error("the path contains an escaped `{0}`")]
     EscapedSeparator(char),
-    /// A character that may be folded to one that structures a path.
+    /// A character beyond ASCII that is neither letter nor digit nor a mark of one.
     #[error("the path contains the character U+{:04X}, which is neither letter nor digit", *.0 as u32)]
-    Lookalike(char),
+    Symbol(char),
+    /// Characters beyond ASCII that a server may replace by others.
+    #[error("the path is not in unicode's normalization form kc")]
+    NotNormalized,
     /// `,/`, as in two values joined to one.
     #[error("the path contains `,/`, as in two header values joined to one")]
     JoinedValues,
@@ -167,7 +173,8 @@ impl PathError {
             | Self::Backslash
             | Self::Semicolon
             | Self::EscapedSeparator(_)
-            | Self::Lookalike(_)
+            | Self::Symbol(_)
+            | Self::NotNormalized
             | Self::JoinedValues => reason::AMBIGUOUS_PATH,
         }
     }
@@ -225,8 +232,11 @@ fn decode(raw: &[u8]) -> Result<String, PathError> {
         }
     }
     let decoded = String::from_utf8(decoded).map_err(|_| PathError::NotUtf8)?;
-    match decoded.chars().find(|c| !c.is_ascii() && !is_plain_beyond_ascii(*c)) {
-        Some(c) => Err(PathError::Lookalike(c)),
+    if !is_nfkc(&decoded) {
+        return Err(PathError::NotNormalized);
+    }
+    match decoded.chars().find(|c| !c.is_ascii() && !is_letter_digit_or_mark(*c)) {
+        Some(c) => Err(PathError::Symbol(c)),
         None => Ok(decoded),
     }
 }
@@ -240,19 +250,12 @@ fn hex(digit: u8) -> Result<u8, PathError> {
     }
 }
 
-/// Letters, digits and combining accents, but no compatibility form of an ASCII character.
-fn is_plain_beyond_ascii(c: char) -> bool {
-    let folds_to_ascii = matches!(c,
-        '\u{FF00}'..='\u{FFEF}'        // full-width and half-width forms
-        | '\u{2460}'..='\u{24FF}'      // enclosed and numbered forms such as `1.`
-        | '\u{2100}'..='\u{218F}'      // letter-like symbols and number forms
-        | '\u{1D400}'..='\u{1D7FF}'    // mathematical letters
-        | '\u{1F100}'..='\u{1F1FF}'    // enclosed letters and digits
-        | '\u{FB00}'..='\u{FB06}'      // Latin ligatures
-        | '\u{2070}'..='\u{209F}'      // superscripts and subscripts
-        | '\u{17F}'                    // long s folds to `s`
-    );
-    !folds_to_ascii && (c.is_alphanumeric() || matches!(c, '\u{300}'..='\u{36F}'))
+fn is_letter_digit_or_mark(c: char) -> bool {
+    // These have the properties of letters and marks, and are shown and compared as nothing.
+    let ignorable = matches!(c,
+        '\u{34F}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180B}'..='\u{180F}'
+        | '\u{FE00}'..='\u{FE0F}' | '\u{E0100}'..='\u{E01EF}');
+    !ignorable && (c.is_alphanumeric() || is_combining_mark(c))
 }
 
 fn check_segments(path: &str) -> Result<(), PathError> {

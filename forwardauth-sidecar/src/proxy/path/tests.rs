@@ -34,7 +34,8 @@ fn escapes_of_plain_characters_are_the_characters() {
     check("/a%3Ab", Ok("/a:b"));
     check("/a%20b", Ok("/a b"));
     check("/caf%C3%A9", Ok("/café"));
-    check("/cafe%CC%81", Ok("/cafe\u{301}"));
+    check("/%E0%A4%B9%E0%A4%BF%E0%A4%A8%E0%A5%8D%E0%A4%A6%E0%A5%80", Ok("/हिन्दी"));
+    check("/%E6%97%A5%E6%9C%AC", Ok("/日本"));
 }
 
 #[test]
@@ -122,14 +123,27 @@ fn encodings_that_are_not_utf8_are_refused() {
 
 #[test]
 fn characters_that_fold_to_others_are_refused() {
-    check("/%EF%BC%8Fadmin", Err(PathError::Lookalike('／')));
-    check("/%EF%BD%81dmin", Err(PathError::Lookalike('ａ')));
-    check("/%EF%BC%8E%EF%BC%8E/admin", Err(PathError::Lookalike('．')));
-    check("/a%E2%88%95b", Err(PathError::Lookalike('∕')));
-    check("/a%E2%80%8Bb", Err(PathError::Lookalike('\u{200B}')));
-    check("/a%E2%80%AEb", Err(PathError::Lookalike('\u{202E}')));
-    check("/admin%C2%85", Err(PathError::Lookalike('\u{85}')));
-    check("/%E2%84%AAey", Err(PathError::Lookalike('\u{212A}')));
+    for replaced in [
+        "/%EF%BC%8Fadmin",              // full-width /
+        "/%EF%BD%81dmin",               // full-width a
+        "/%EF%BC%8E%EF%BC%8E/admin",    // full-width dots
+        "/%C2%AAdmin",                  // feminine ordinal
+        "/admin%C2%B2",                 // superscript 2
+        "/%E1%B4%ACdmin",               // modifier letter A
+        "/%C5%BFettings",               // long s
+        "/%E2%84%AAey",                 // Kelvin sign
+        "/cafe%CC%81",                  // e and an accent of its own
+        "/%E1%84%92%E1%85%A1%E1%86%AB", // Hangul in pieces
+        "/%EF%AC%81le",                 // ligature
+    ] {
+        check(replaced, Err(PathError::NotNormalized));
+    }
+    check("/a%E2%88%95b", Err(PathError::Symbol('∕')));
+    check("/a%E2%80%8Bb", Err(PathError::Symbol('\u{200B}')));
+    check("/a%E2%80%AEb", Err(PathError::Symbol('\u{202E}')));
+    check("/admin%C2%85", Err(PathError::Symbol('\u{85}')));
+    check("/admin%EF%B8%8F", Err(PathError::Symbol('\u{FE0F}')));
+    check("/admin%E1%85%A0", Err(PathError::Symbol('\u{1160}')));
 }
 
 proptest! {
