@@ -36,6 +36,7 @@ url  = "http://127.0.0.1:3001/oidc"
 "GET /healthz"                       = { access = "public" }
 "GET /api/v1/exchanges"              = { scopes = ["read:routes"] }
 "POST /api/v1/exchanges/{id}/replay" = { scopes = ["read:routes"], features = ["exchange_replay"] }
+"PUT /cors"                          = { scopes = ["read:routes"], preflight = true }
 "#;
 
 /// A folder with a configuration, plans and keys, and `acme` on mid.
@@ -196,6 +197,50 @@ fn features_scopes_and_roles_are_asked() {
     assert!(unknown.err.contains("exchange_replay"), "the known ones are named: {}", unknown.err);
 }
 
+/// `explain` tells from which license and override each value comes, and how old the keys are.
+#[test]
+fn the_rows_that_decided_are_told() {
+    let folder = Folder::new();
+    let list = folder.done("license list --json").json();
+    let license = list[0]["license"].as_str().expect("an id").to_owned();
+    let url = "--method POST --url https://traces.example.com/api/v1/exchanges/7/replay";
+    let told = folder.offline(&format!("explain {url}"), &alice());
+    let row = format!("license {license} (tier mid): active, from 2026-01-01T00:00:00Z");
+    assert!(told.code == 1 && told.out.contains(&row), "{}", told.out);
+    assert!(told.out.contains("fetched 0 s ago"), "{}", told.out);
+    // Of two licenses at once both are told, whichever counts.
+    folder.done(
+        "license grant acme --tier low --starts 2026-02-01T00:00:00Z --ends 2027-02-01T00:00:00Z",
+    );
+    let told = folder.offline(&format!("explain {url}"), &alice());
+    let second = "(tier low): active, 2026-02-01T00:00:00Z to 2027-02-01T00:00:00Z";
+    assert!(told.out.contains(&row) && told.out.contains(second), "{}", told.out);
+
+    let exception = "override add acme exchange_replay --raise yes --permanent --by sue \
+                     --starts 2026-01-01T00:00:00Z --reason";
+    let mut command = folder.command(exception);
+    let added = command.arg("sold in 2025").output().expect("it runs");
+    assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
+    let told = folder.offline(&format!("explain {url}"), &alice());
+    assert_eq!(told.code, 0, "{}{}", told.out, told.err);
+    assert!(told.out.contains("by sue because sold in 2025"), "{}", told.out);
+    // `--store` asks another store, which knows nobody.
+    folder.done("tenant add other --store sqlite:other.db --plans plans.toml");
+    let other = folder.offline("check --json --store sqlite:other.db", &alice());
+    assert_eq!((other.code, other.json()["reason"].clone()), (1, "unknown_tenant".into()));
+}
+
+#[test]
+fn machines_are_told_from_users() {
+    let folder = Folder::new();
+    let facts = folder.offline("check --json", &recorded("m2m.m2m_org_resource")).json();
+    assert_eq!(
+        (facts["kind"].clone(), facts["decision"].clone()),
+        ("machine".into(), "allow".into())
+    );
+    assert_eq!(facts["subject"], facts["client_id"]);
+}
+
 #[test]
 fn the_license_is_judged_at_the_moment() {
     let folder = Folder::new();
@@ -301,6 +346,8 @@ fn explain_tells_each_step() {
     check("https://traces.example.com/api%2F..%2Fhealthz", 1, "ambiguous_path");
     check("https://traces.example.com/caf\u{e9}", 1, "no_route");
     check("https://traces.example.com/healthz --preflight", 1, "method_not_routed");
+    check("https://traces.example.com/cors --method PUT --preflight", 0, "preflight");
+    check("https://traces.example.com/cors --method POST --preflight", 1, "method_not_routed");
     check("https://traces.example.com/nothing", 1, "no_route");
     check("https://other.example.com/healthz", 1, "no_route");
     // Nothing on standard input is a request without a credential.

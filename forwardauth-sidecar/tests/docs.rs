@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use auth_core::{Fault, Reason};
 use entitlements::Catalog;
+use tiergate::config::{Config, Environment};
 use tiergate::proxy::IDENTITY_HEADERS;
 
 const README: &str = include_str!("../../README.md");
@@ -42,6 +43,19 @@ fn every_reason_is_documented() {
 fn the_matrix_is_that_of_the_plans() {
     let catalog = Catalog::parse(include_str!("../../plans.toml")).expect("the shipped plans");
     check("plans", &catalog.render());
+}
+
+/// What the README says a configuration comes down to is one, and so are its commands' files.
+#[test]
+fn the_configuration_of_the_readme_is_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let plans = include_str!("../../plans.toml");
+    std::fs::write(folder.path().join("plans.toml"), plans).expect("a file");
+    let (_, rest) = README.split_once("```toml\n").expect("it shows one");
+    let (text, _) = rest.split_once("```").expect("it ends");
+    let path = folder.path().join("tiergate.toml");
+    let config = Config::parse(&path, text, &Environment::empty()).expect("no mistake");
+    assert_eq!(config.routes.iter().len(), 4);
 }
 
 #[test]

@@ -264,6 +264,9 @@ fn tenant_step(need: &Requirement, identity: &crate::Identity, tenant: &Tenant) 
                 .input("tier", set.tier().unwrap_or("none"))
                 .input("state", set.state().as_str())
                 .input("revision", set.revision().to_string());
+            for row in set.rows_in_words() {
+                step = step.input("row", row);
+            }
             if let Err(why) = set.usable() {
                 step = step.input("detail", why.detail).cause(why.cause.map(String::from));
             }

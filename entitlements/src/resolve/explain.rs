@@ -192,6 +192,25 @@ fn origin_in_words(parts: &Parts, position: usize, origin: Origin) -> String {
     }
 }
 
+/// Everything that the resolution looked at, whether or not it counted.
+pub(super) fn rows_in_words(parts: &Parts) -> Vec<String> {
+    let period = |start, end: Option<_>| match end {
+        Some(end) => format!("{} to {}", format_time(start), format_time(end)),
+        None => format!("from {}", format_time(start)),
+    };
+    let licenses = parts.tenant.licenses.iter().map(|license| {
+        let standing = license.standing(parts.at);
+        let when = period(license.starts_at, license.ends_at);
+        format!("{}: {standing}, {when}", license_in_words(license, standing))
+    });
+    let overrides = parts.tenant.overrides.iter().map(|it| {
+        let standing = if it.holds(parts.at) { "in force" } else { "not in force" };
+        let (key, when) = (&it.feature, period(it.starts_at, it.ends_at));
+        format!("override {} ({} for {key}): {standing}, {when}", it.id, it.effect)
+    });
+    licenses.chain(overrides).collect()
+}
+
 fn license_in_words(license: &License, standing: Standing) -> String {
     let plan = &license.plan;
     let what = match license.kind {

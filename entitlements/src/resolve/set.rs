@@ -197,6 +197,12 @@ impl EntitlementSet {
         self.resolved.explained.get_or_init(|| explain::provenance(self))
     }
 
+    /// Every license and override of the tenant in words, and how it stands at
+    /// [`Self::resolved_at`]: for operators, because reasons and names stand there too.
+    pub fn rows_in_words(&self) -> Vec<String> {
+        explain::rows_in_words(self.parts())
+    }
+
     /// True if a resolution at `now` would give the same answer.
     pub(crate) fn holds_at(&self, now: SystemTime) -> bool {
         let parts = self.parts();

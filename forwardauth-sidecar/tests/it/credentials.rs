@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use auth_core::testing::KeyFault;
+use entitlements::store::{Change, Organization};
 
-use crate::harness::{API, Gateway, Options, Question, UI};
+use crate::harness::{API, Gateway, Options, Question, UI, exchange};
 
 #[tokio::test]
 async fn a_tenant_gets_its_headers() {
@@ -113,9 +114,43 @@ async fn spellings_of_the_credential() {
         .line("Cookie", &format!("token={token}"))
         .line("Sec-WebSocket-Protocol", &format!("bearer, {token}"));
     assert_eq!(gateway.ask(&elsewhere).await.verdict(), "401 no_credential");
+    // RFC 6750, section 2.2: a form is no place for a token here.
+    let form = format!("access_token={token}");
+    let in_the_body = Question::new("/topology")
+        .head("POST /verify HTTP/1.1")
+        .line("Content-Type", "application/x-www-form-urlencoded")
+        .line("Content-Length", &form.len().to_string());
+    let bytes = [in_the_body.bytes(), form.into_bytes()].concat();
+    assert_eq!(exchange(gateway.address, &bytes).await.verdict(), "401 no_credential");
+    // Large is not too large.
+    let large = gateway.issuer.token(API).organization("low-co").scopes(["traces:read"]);
+    let large = large.claim("padding", "x".repeat(9 * 1024)).sign();
+    assert_eq!(gateway.get("/topology", Some(&large)).await.verdict(), "200");
     // A bad bearer is not forgiven for whatever else was sent.
     let both = Question::new("/topology").line("Cookie", "session=x").bearer("bad");
     assert_eq!(gateway.ask(&both).await.status, 401);
+}
+
+/// Who has no tier is refused, and gets no header of one that he claims.
+#[tokio::test]
+async fn a_tenant_without_a_license() {
+    let gateway = Gateway::start().await;
+    let organization = Organization { issuer: "https://id.test/oidc".into(), id: "org_9".into() };
+    let organizations = vec![organization];
+    let id = "bare-co".parse().expect("an id");
+    let change = Change::AddTenant { id, name: "Bare".into(), organizations };
+    gateway.store.apply(&change).expect("it is new");
+    let token = gateway.token("org_9");
+    let spoofed = Question::new("/topology").bearer(&token).line("X-Tenant-Tier", "business");
+    let answer = gateway.ask(&spoofed).await;
+    assert_eq!(answer.verdict(), "403 no_license");
+    assert_eq!((answer.header("x-tenant-id"), answer.header("x-tenant-tier")), (None, None));
+    // Where a valid token is enough, it passes with the lowest of everything.
+    let answer = gateway.ask(&spoofed.set("X-Forwarded-Uri", "/me")).await;
+    assert_eq!(answer.verdict(), "200");
+    assert_eq!(answer.header("x-tenant-id"), Some("bare-co"));
+    assert_eq!(answer.header("x-tenant-tier"), Some(""));
+    assert_eq!(answer.header("x-tenant-features"), Some(""));
 }
 
 #[tokio::test]

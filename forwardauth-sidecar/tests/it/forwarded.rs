@@ -48,6 +48,7 @@ async fn control_headers() {
         ("For", false),
         ("Port", false),
         ("Prefix", false),
+        ("Server", false),
     ] {
         let dashed = format!("X-Forwarded-{name}");
         let missing = if required { "400 control_header_missing" } else { "200" };
@@ -81,6 +82,19 @@ async fn control_headers() {
     let question =
         Question::new("/public").without("X-Forwarded-Uri").line("x-forwarded-uri", "/admin");
     assert_eq!(gateway.ask(&question).await.verdict(), "401 no_credential");
+    for (name, value, verdict) in [
+        ("x-forwarded-method", "DELETE", "403 method_not_routed"),
+        ("x-forwarded-host", "ui.test", "403 no_route"),
+        ("x-forwarded-proto", "gopher", "400 malformed_scheme"),
+    ] {
+        let question = Question::new("/public").without(name).line(name, value);
+        assert_eq!(gateway.ask(&question).await.verdict(), verdict, "{name}");
+        let twice = Question::new("/public").line(name, value);
+        assert_eq!(gateway.ask(&twice).await.verdict(), "400 control_header_repeated", "{name}");
+    }
+    // `OPTIONS *` asks about the server, which no route is.
+    let server = Question::new("*").set("X-Forwarded-Method", "OPTIONS");
+    assert_eq!(gateway.ask(&server).await.verdict(), "400 malformed_uri");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 use http::{HeaderName, HeaderValue};
 
+use super::super::headers::IDENTITY_HEADERS;
 use super::*;
 
 const GOOD: &[(&str, &str)] = &[
@@ -76,6 +77,23 @@ fn control_headers_are_single() {
 
 #[test]
 fn aliases_of_control_and_identity_headers_are_refused() {
+    let control = ["Method", "Proto", "Host", "Uri", "For", "Port", "Prefix", "Server"];
+    let control = control.map(|name| format!("X-Forwarded-{name}"));
+    for name in control.iter().map(String::as_str).chain(IDENTITY_HEADERS).chain(["X-Real-Ip"]) {
+        for alias in [
+            name.replace('-', "_"),
+            name.replace('-', "."),
+            name.replacen('-', "_", 1),
+            name.replace('-', "_").to_lowercase(),
+        ] {
+            let mut lines = GOOD.to_vec();
+            lines.push((&alias, "evil"));
+            check(&headers(&lines), "control_header_aliased");
+        }
+        let mut lines = GOOD.to_vec();
+        lines.push(("Connection", name));
+        check(&headers(&lines), "control_header_nominated");
+    }
     for name in [
         "X_Forwarded_Uri",
         "X.Forwarded.Uri",
