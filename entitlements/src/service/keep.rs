@@ -54,8 +54,9 @@ impl Keeper {
         }
         shared.health.carried = Some(age);
         shared.health.position.store(snapshot.position, Ordering::Relaxed);
-        let counted = snapshot.tenant_count.map_or(0, |count| count.saturating_add(1));
-        shared.health.counted.store(counted, Ordering::Relaxed);
+        if let Some(count) = snapshot.tenant_count {
+            shared.health.has_counted(count);
+        }
         shared.restored = snapshot.extras;
         let age = format_duration(age);
         info!(%path, tenants, age, "entitlements: answering from the snapshot");

@@ -171,7 +171,19 @@ impl EntitlementService {
         Ok(set.usable().and_then(|()| set.require(need)).map(|()| set))
     }
 
-    /// How many tenants the store has, the closed ones not counted.
+    /// How many tenants the store had at the last news of it, the closed ones not counted; nothing
+    /// is asked and nothing is waited for.
+    ///
+    /// It is counted again after each change that is heard of, before the change counts as known,
+    /// and with each comparison of everything. None if it was never counted, or is older than
+    /// `max_stale`: then nobody may say that a tenant is the only one.
+    pub fn counted_tenants(&self) -> Option<u64> {
+        let shared = &self.handle.shared;
+        shared.freshness().and_then(|_| shared.health.count())
+    }
+
+    /// How many tenants the store has now, the closed ones not counted: it is asked each time. A
+    /// request path asks [`Self::counted_tenants`].
     ///
     /// # Errors
     ///
@@ -185,7 +197,7 @@ impl EntitlementService {
         };
         match asked {
             Ok(count) => {
-                shared.health.counted.store(count.saturating_add(1), Ordering::Relaxed);
+                shared.health.has_counted(count);
                 Ok(count)
             }
             Err(error) if shared.runs_on_a_snapshot() => shared.health.count().ok_or(error),
@@ -236,6 +248,12 @@ impl EntitlementService {
         let shared = &self.handle.shared;
         shared.known.heard_of_a_change();
         shared.known.store(record, &shared.catalog, (shared.clock)(), Replace::Newer);
+    }
+
+    /// Tells how many tenants there are now, where no task does it.
+    #[cfg(feature = "testing")]
+    pub(crate) fn has_counted(&self, tenants: u64) {
+        self.handle.shared.health.has_counted(tenants);
     }
 }
 
@@ -410,6 +428,10 @@ impl Health {
 
     fn count(&self) -> Option<u64> {
         self.counted.load(Ordering::Relaxed).checked_sub(1)
+    }
+
+    fn has_counted(&self, tenants: u64) {
+        self.counted.store(tenants.saturating_add(1), Ordering::Relaxed);
     }
 
     fn since_last_read(&self) -> Option<Duration> {

@@ -13,8 +13,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use super::Shared;
 use super::cache::Replace;
+use super::{Shared, in_time};
 use crate::model::TenantId;
 use crate::store::{self, Actor, Mode, Store, StoreError};
 
@@ -117,9 +117,17 @@ pub(super) async fn first_sweep(shared: &Shared, store: &dyn Store) -> Result<u6
 /// Reads where the feed stands, and that the store can be read at all.
 pub(super) async fn first_look(shared: &Shared, store: &dyn Store) -> Result<u64, StoreError> {
     let asked = Instant::now();
+    // The place comes first: who is added after it is told, and then everybody is counted again.
     let position = store.position().await?;
+    count(shared, store).await?;
     shared.health.confirm(asked, position);
     Ok(position)
+}
+
+/// Counts the tenants, for those who may only be let in if there is no other.
+async fn count(shared: &Shared, store: &dyn Store) -> Result<(), StoreError> {
+    shared.health.has_counted(in_time(store.tenant_count()).await?);
+    Ok(())
 }
 
 async fn reach(
@@ -159,6 +167,7 @@ async fn turn(shared: &Shared, store: &dyn Store, course: &mut Course) -> Result
             // While nobody listened, the store became an older copy of itself.
             course.replace = Replace::Always;
         }
+        count(shared, store).await?;
         sweep(shared, store, course.replace).await?;
         if !shared.health.up.load(Ordering::Relaxed) {
             info!(position = start, "entitlements: following the store");
@@ -175,6 +184,8 @@ async fn turn(shared: &Shared, store: &dyn Store, course: &mut Course) -> Result
     }
     if !feed.tenants.is_empty() {
         shared.known.heard_of_a_change();
+        // INVARIANT: whoever is new is counted before the news count as heard.
+        count(shared, store).await?;
         let concerned: HashSet<_> = feed.tenants.into_iter().collect();
         refresh(shared, store, &concerned, Replace::Newer).await?;
     }

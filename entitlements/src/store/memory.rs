@@ -64,6 +64,13 @@ impl Memory {
         Ok(Some(record))
     }
 
+    /// [`Store::tenant_count`] without waiting.
+    pub(crate) fn count_now(&self) -> Result<u64, StoreError> {
+        let contents = self.answering()?;
+        let open = |(record, _): &&(TenantRecord, _)| record.status != TenantStatus::Closed;
+        Ok(contents.tenants.values().filter(open).count() as u64)
+    }
+
     /// [`Store::apply`] without waiting.
     pub(crate) fn apply_now(
         &self,
@@ -125,10 +132,7 @@ impl Store for Memory {
     }
 
     fn tenant_count(&self) -> Answer<'_, u64> {
-        self.ask(|contents| {
-            let open = |(record, _): &&(TenantRecord, _)| record.status != TenantStatus::Closed;
-            contents.tenants.values().filter(open).count() as u64
-        })
+        Box::pin(async move { self.count_now() })
     }
 
     fn tenants(&self) -> Answer<'_, Vec<TenantSummary>> {

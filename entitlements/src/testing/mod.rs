@@ -117,6 +117,7 @@ impl InMemoryBuilder {
             builder = builder.clock(clock);
         }
         let service = builder.unwatched();
+        service.has_counted(0);
         let memory = InMemory { service: service.clone(), memory };
         for (id, tier) in self.tenants {
             let organizations = Vec::new();
@@ -149,6 +150,7 @@ impl InMemory {
         if let Some(record) = self.memory.load_now(&receipt.tenant)? {
             self.service.take(record);
         }
+        self.service.has_counted(self.memory.count_now()?);
         Ok(receipt)
     }
 

@@ -259,6 +259,38 @@ async fn a_store_that_hangs_is_given_up() {
     assert!(started.elapsed() < Duration::from_secs(2), "a request has two seconds in all");
 }
 
+/// Whether a tenant is the only one is known without asking, and not for longer than anything else.
+#[tokio::test(start_paused = true)]
+async fn the_number_of_tenants_is_at_hand_and_has_an_end() {
+    let scene = Scene::new().await;
+    scene.faulty.set_down(true);
+    let service = scene.builder().max_stale(Duration::from_hours(1)).start();
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(service.counted_tenants(), None, "nobody ever counted");
+    scene.faulty.set_down(false);
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(service.counted_tenants(), Some(1));
+
+    scene.add("globex", "org_2").await;
+    sleep(Duration::from_millis(600)).await;
+    assert_eq!(service.counted_tenants(), Some(2));
+    let (status, reason) = ("closed".parse().expect("a status"), Some("gone".to_owned()));
+    scene.apply(Change::SetTenantStatus { tenant: id("globex"), status, reason }).await;
+    sleep(Duration::from_millis(600)).await;
+    assert_eq!(service.counted_tenants(), Some(1), "who is closed does not count");
+
+    // A store that hangs makes nobody wait, and the number ends with what else is known.
+    scene.faulty.set_delay(Duration::from_hours(9));
+    scene.add("initech", "org_3").await;
+    sleep(Duration::from_mins(10)).await;
+    assert_eq!(service.counted_tenants(), Some(1), "as of the last news");
+    sleep(Duration::from_hours(1)).await;
+    assert_eq!(service.counted_tenants(), None);
+    scene.faulty.set_delay(Duration::ZERO);
+    sleep(Duration::from_hours(9)).await;
+    assert_eq!(service.counted_tenants(), Some(2));
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_task_ends_with_the_last_handle() {
     let scene = Scene::new().await;
