@@ -17,14 +17,6 @@ mod layer;
 mod require;
 mod requirement;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::SystemTime,
-};
-
 use entitlements::{CheckError, EntitlementService, EntitlementSet, TenantId, TenantRef};
 
 pub use self::{
@@ -46,17 +38,12 @@ use crate::{
 pub struct Gate {
     verifier: Verifier,
     entitlements: EntitlementService,
-    /// When the store last said that it has one tenant, in milliseconds since 1970; 0: never.
-    alone: Arc<AtomicU64>,
 }
-
-/// For how long an answer to "is there only one tenant?" counts: a second one is seen in time.
-const ALONE_FOR_MILLIS: u64 = 1_000;
 
 impl Gate {
     /// A gate over both.
     pub fn new(verifier: Verifier, entitlements: EntitlementService) -> Self {
-        Self { verifier, entitlements, alone: Arc::default() }
+        Self { verifier, entitlements }
     }
 
     /// The verifier.
@@ -86,12 +73,12 @@ impl Gate {
                 Tenant::Known(self.entitlements.cached(organization)?)
             }
             Named::Single(tenant) => {
-                let alone = self.alone.load(Ordering::Relaxed);
-                if self.millis().abs_diff(alone) >= ALONE_FOR_MILLIS {
-                    return None;
+                if self.entitlements.counted_tenants()? > 1 {
+                    Tenant::Failed(not_alone())
+                } else {
+                    let id: TenantId = tenant.parse().ok()?;
+                    Tenant::Known(self.entitlements.cached(TenantRef::Id(&id))?)
                 }
-                let id: TenantId = tenant.parse().ok()?;
-                Tenant::Known(self.entitlements.cached(TenantRef::Id(&id))?)
             }
         };
         Some(decide(need, &identity, tenant))
@@ -125,30 +112,22 @@ impl Gate {
     /// A configured tenant stands for every caller only as long as there is no other: with two,
     /// nobody said whose data the caller may see.
     async fn single(&self, tenant: &str) -> Result<EntitlementSet, CheckError> {
-        let unknown = |what: String| CheckError::UnknownTenant(what);
-        let id: TenantId =
-            tenant.parse().map_err(|_| unknown(format!("`single_tenant` `{tenant}`")))?;
+        let id: TenantId = tenant
+            .parse()
+            .map_err(|_| CheckError::UnknownTenant(format!("`single_tenant` `{tenant}`")))?;
         let set = self.entitlements.entitlements(TenantRef::Id(&id)).await?;
-        match self.entitlements.tenant_count().await {
-            Ok(0 | 1) => {
-                self.alone.store(self.millis(), Ordering::Relaxed);
-                Ok(set)
-            }
-            Ok(n) => {
-                self.alone.store(0, Ordering::Relaxed);
-                let whose = format!("whose token this is among {n} tenants (`single_tenant`)");
-                Err(unknown(whose))
-            }
-            // The rows at hand go on during an outage, and so does what was said of them.
-            Err(_) if self.alone.load(Ordering::Relaxed) != 0 => Ok(set),
-            Err(error) => Err(error.into()),
-        }
+        let tenants = match self.entitlements.counted_tenants() {
+            Some(known) => known,
+            // Nobody follows this store, or has heard of it yet.
+            None => self.entitlements.tenant_count().await?,
+        };
+        if tenants > 1 { Err(not_alone()) } else { Ok(set) }
     }
+}
 
-    fn millis(&self) -> u64 {
-        let since = self.verifier.now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-    }
+/// How many tenants there are is nobody's business but the operator's.
+fn not_alone() -> CheckError {
+    CheckError::UnknownTenant("whose token this is, when it names no organization,".to_owned())
 }
 
 enum Named<'a> {
