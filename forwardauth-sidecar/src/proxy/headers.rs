@@ -159,7 +159,7 @@ impl IdentityHeaders {
 }
 
 /// The names in the order of [`IDENTITY_HEADERS`].
-pub(super) static NAMES: [HeaderName; 9] = [
+static NAMES: [HeaderName; 9] = [
     TENANT_ID,
     TENANT_TIER,
     TENANT_FEATURES,
