@@ -2,24 +2,25 @@
 //!
 //! An empty span is two bytes on the wire (three in JSON) and several hundred decoded. The walk below follows
 //! the repeated fields of `ExportTraceServiceRequest` without building anything and stops as
-//! soon as the request asks for too much. It judges nothing else: what is malformed is left to
-//! the decoder, which says what is wrong with it.
+//! soon as the request asks for too much.
+//!
+//! INVARIANT: the decoder never sees a byte that the walk did not count. Where the walk cannot go on
+//! the request is refused, even if the decoder could: it skips groups, for one, which protobuf has
+//! given up and OTLP never had, and it follows a length past the end of the message that holds it
+//! before it finds out.
 
 use crate::problem::{Problem, Reason};
 
 /// A message, what it costs in units of about 48 bytes, and its fields that hold messages.
 struct Node {
     cost: u32,
-    fields: &'static [(u64, &'static Self)],
+    fields: &'static [(u32, &'static Self)],
 }
 
-/// Refuses a protobuf request that asks for too much memory.
+/// Refuses a protobuf request that asks for too much memory, or that cannot be followed.
 pub(super) fn check(body: &[u8]) -> Result<(), Problem> {
     let mut left = BUDGET;
-    match walk(body, &REQUEST, &mut left, 0) {
-        Some(Exhausted) => Err(too_much()),
-        None => Ok(()),
-    }
+    walk(body, &REQUEST, &mut left, 0)
 }
 
 /// Refuses JSON text with too many values, before they are built: each is a number, a text, an
@@ -51,53 +52,57 @@ fn too_much() -> Problem {
     Problem::new(Reason::BodyTooLarge, "the body holds more parts than one request may")
 }
 
-struct Exhausted;
-
-/// Pays for `node` and all below it; `None` when the budget held or the bytes are malformed.
-fn walk(mut bytes: &[u8], node: &Node, left: &mut u32, depth: u32) -> Option<Exhausted> {
-    let Some(rest) = left.checked_sub(node.cost) else { return Some(Exhausted) };
-    *left = rest;
+/// Pays for `node` and all below it.
+fn walk(mut bytes: &[u8], node: &Node, left: &mut u32, depth: u32) -> Result<(), Problem> {
+    *left = left.checked_sub(node.cost).ok_or_else(too_much)?;
     if depth > MAX_DEPTH {
-        return None;
+        return Err(malformed("messages are nested too deep"));
     }
     while !bytes.is_empty() {
         let (field, payload) = next_field(&mut bytes)?;
         let child = node.fields.iter().find(|(number, _)| *number == field);
-        if let (Some((_, child)), Some(payload)) = (child, payload)
-            && let Some(exhausted) = walk(payload, child, left, depth + 1)
-        {
-            return Some(exhausted);
+        if let (Some((_, child)), Some(payload)) = (child, payload) {
+            walk(payload, child, left, depth + 1)?;
         }
     }
-    None
+    Ok(())
 }
 
 /// Takes one field off `bytes`: its number, and its content if that has a length.
-fn next_field<'a>(bytes: &mut &'a [u8]) -> Option<(u64, Option<&'a [u8]>)> {
-    let key = varint(bytes)?;
+fn next_field<'a>(bytes: &mut &'a [u8]) -> Result<(u32, Option<&'a [u8]>), Problem> {
+    let key = u32::try_from(varint(bytes)?).map_err(|_| malformed("a field's key is too large"))?;
     let payload = match key & 7 {
         0 => varint(bytes).map(|_| None)?,
-        1 => bytes.split_off(..8).map(|_| None)?,
+        1 => take(bytes, 8).map(|_| None)?,
         2 => {
-            let length = usize::try_from(varint(bytes)?).ok()?;
-            Some(bytes.split_off(..length)?)
+            let length = varint(bytes)?;
+            Some(take(bytes, usize::try_from(length).unwrap_or(usize::MAX))?)
         }
-        5 => bytes.split_off(..4).map(|_| None)?,
-        _ => return None,
+        3 | 4 => return Err(malformed("OTLP has no groups")),
+        5 => take(bytes, 4).map(|_| None)?,
+        _ => return Err(malformed("a field's wire type is unknown")),
     };
-    Some((key >> 3, payload))
+    Ok((key >> 3, payload))
 }
 
-fn varint(bytes: &mut &[u8]) -> Option<u64> {
+fn take<'a>(bytes: &mut &'a [u8], length: usize) -> Result<&'a [u8], Problem> {
+    bytes.split_off(..length).ok_or_else(|| malformed("a field ends after what holds it"))
+}
+
+fn varint(bytes: &mut &[u8]) -> Result<u64, Problem> {
     let mut value = 0;
     for shift in (0..64).step_by(7) {
-        let byte = *bytes.split_off_first()?;
+        let byte = *bytes.split_off_first().ok_or_else(|| malformed("a number has no end"))?;
         value |= u64::from(byte & 0x7f) << shift;
         if byte & 0x80 == 0 {
-            return Some(value);
+            return Ok(value);
         }
     }
-    None
+    Err(malformed("a number is too long"))
+}
+
+fn malformed(detail: &str) -> Problem {
+    Problem::new(Reason::MalformedBody, detail)
 }
 
 static REQUEST: Node = Node { cost: 0, fields: &[(1, &RESOURCE_SPANS)] };
@@ -153,11 +158,55 @@ mod tests {
     }
 
     #[test]
-    fn malformed_bytes_are_left_to_the_decoder() {
-        for bytes in
-            [&b"\x0a"[..], b"\x0a\xff\xff\xff\xff\x0f", b"\xff\xff", b"\x0b\x0c", &[0x80; 20]]
-        {
-            assert!(check(bytes).is_ok(), "{bytes:?}");
+    fn what_cannot_be_followed_is_refused() {
+        for bytes in [
+            &b"\x0a"[..],
+            b"\x0a\xff\xff\xff\xff\x0f",
+            b"\xff\xff",
+            b"\x0b\x0c",
+            b"\x0c",
+            b"\x0e",
+            b"\x0f",
+            &[0x80; 20],
+            // A list of spans that is longer than the message around it.
+            b"\x0a\x02\x12\x04\x12\x00\x12\x00",
+        ] {
+            assert_eq!(check(bytes).unwrap_err().reason(), Reason::MalformedBody, "{bytes:?}");
         }
+    }
+
+    fn wrap(tag: u8, body: &[u8]) -> Vec<u8> {
+        let mut message = vec![tag];
+        prost::encoding::encode_varint(body.len() as u64, &mut message);
+        message.extend_from_slice(body);
+        message
+    }
+
+    /// Each hides a flood of spans behind something that the decoder gets over.
+    #[test]
+    fn no_flood_hides_from_the_walk() {
+        let spans = [0x12, 0x00].repeat(300_000);
+        let group = [&[0x7b, 0x7c][..], &spans].concat();
+        let in_a_group = wrap(0x0a, &wrap(0x12, &group));
+        assert!(ExportTraceServiceRequest::decode(&in_a_group[..]).is_ok(), "the decoder skips it");
+        // The outer message says that it ends two bytes before the list of spans begins.
+        let list = wrap(0x12, &spans);
+        let overrun = [&[0x0a, 0x02][..], &list].concat();
+        for body in [in_a_group, overrun] {
+            assert_eq!(check(&body).unwrap_err().reason(), Reason::MalformedBody);
+        }
+        let unknown = [&[0x78, 0x01, 0x7a, 0x00, 0x7d, 1, 2, 3, 4][..], &spans].concat();
+        let behind_unknown_fields = wrap(0x0a, &wrap(0x12, &unknown));
+        assert_eq!(check(&behind_unknown_fields).unwrap_err().reason(), Reason::BodyTooLarge);
+    }
+
+    /// A request that the decoder takes is one that the walk takes, fields of the future included.
+    #[test]
+    fn what_the_decoder_takes_is_followed() {
+        let mut body = empty_spans(3);
+        body.extend_from_slice(&[0xf8, 0x07, 0x01, 0xfa, 0x07, 0x00, 0xf9, 0x07]);
+        body.extend_from_slice(&[0; 8]);
+        assert!(ExportTraceServiceRequest::decode(&body[..]).is_ok());
+        assert!(check(&body).is_ok());
     }
 }
