@@ -57,8 +57,9 @@
 //!
 //! # Limits
 //!
-//! A request body 16 MiB (`--max-body-bytes`), a span 1 MiB, an answer 10,000 spans or some 32 MiB
-//! of them, a topology the newest 100,000 spans, 16 live streams and 32 bodies on their way a tenant;
+//! A request body 16 MiB (`--max-body-bytes`) and 50,000 spans, a span 1 MiB, an answer 10,000 spans or some 32 MiB
+//! of them, a topology the newest 100,000 spans, 16 live streams and 32 bodies on their way a tenant, of whose
+//! requests two write and two read at the same time while the others wait;
 //! an answer that is cut says `truncated`. A live stream ends after 15 minutes and its reader comes back by itself, so
 //! that the gateway judges it anew.
 //!
@@ -85,7 +86,7 @@
 //! | `store_unavailable` | 503 | the store cannot answer |
 //! | `malformed_body` | 400 | the body is not what its content type says |
 //! | `unsupported_media_type` | 415 | neither protobuf nor JSON, or packed otherwise than with gzip |
-//! | `body_too_large` | 413 | over `--max-body-bytes`, before or after decompression |
+//! | `body_too_large` | 413 | over `--max-body-bytes`, before or after decompression, or over 50,000 spans |
 //! | `body_timeout` | 408 | the body did not arrive within 30 s |
 //! | `overloaded` | 503 | more at once than the server takes on |
 //!
@@ -141,6 +142,7 @@ mod problem;
 mod server;
 mod store;
 mod tenant;
+mod turns;
 mod uploads;
 mod view;
 

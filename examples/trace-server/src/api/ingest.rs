@@ -39,6 +39,8 @@ async fn take(app: &App, call: Call, format: Format) -> Result<Batch, Problem> {
     let _upload = app.uploads.begin(call.store.tenant()).ok_or(Reason::Overloaded)?;
     let body = collect(call.request.into_body(), limit).await?;
 
+    // Before what all tenants share: a tenant with much to store waits for itself.
+    let _turn = app.writes.begin(call.store.tenant()).await?;
     let permit = tokio::time::timeout(PERMIT_TIMEOUT, app.decoding.acquire()).await;
     let Ok(Ok(permit)) = permit else { return Err(Reason::Overloaded.into()) };
     let decode = move || otlp::decode(&body, format, encoding, limit);

@@ -14,6 +14,7 @@ use crate::server::body::{ResponseBody, with_type};
 use crate::server::route::Endpoint;
 use crate::store::{ExchangeRow, Store, StoreError, TenantStore};
 use crate::tenant::Tenant;
+use crate::turns::Turns;
 use crate::uploads::Uploads;
 
 mod exchanges;
@@ -29,6 +30,8 @@ pub(crate) struct App {
     pub(crate) uploads: Uploads,
     pub(crate) router: Router<Endpoint>,
     pub(crate) decoding: Semaphore,
+    pub(crate) writes: Turns,
+    pub(crate) reads: Turns,
     pub(crate) closing: watch::Sender<bool>,
     pub(crate) options: Options,
 }
@@ -74,6 +77,9 @@ impl App {
         }
         let days = features.retention_days().unwrap_or(self.options.default_retention_days);
         let store = self.store.for_tenant(&tenant, days);
+        // A stream reads nothing, and those who write have turns of their own.
+        let reads = !matches!(endpoint, Endpoint::Ingest | Endpoint::Stream);
+        let _turn = if reads { Some(self.reads.begin(&tenant).await?) } else { None };
         let call = Call { store, payload: features.payload(), id, request };
         match endpoint {
             Endpoint::Agents => overview::agents(&call).await,

@@ -19,8 +19,7 @@ struct Node {
 
 /// Refuses a protobuf request that asks for too much memory, or that cannot be followed.
 pub(super) fn check(body: &[u8]) -> Result<(), Problem> {
-    let mut left = BUDGET;
-    walk(body, &REQUEST, &mut left, 0)
+    walk(body, &REQUEST, &mut Left { units: BUDGET, spans: MAX_SPANS }, 0)
 }
 
 /// Refuses JSON text with too many values, before they are built: each is a number, a text, an
@@ -42,19 +41,31 @@ pub(super) fn check_json(body: &[u8]) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Refuses more spans than protobuf might hold, counting them over a request's lists.
+/// Refuses more spans than one request may hold, counted over its lists.
 pub(super) fn check_spans(count: usize) -> Result<(), Problem> {
-    let most = usize::try_from(BUDGET / SPAN.cost).unwrap_or(usize::MAX);
-    if count > most { Err(too_much()) } else { Ok(()) }
+    if count > MAX_SPANS { Err(too_many_spans()) } else { Ok(()) }
 }
 
 fn too_much() -> Problem {
     Problem::new(Reason::BodyTooLarge, "the body holds more parts than one request may")
 }
 
+fn too_many_spans() -> Problem {
+    Problem::new(Reason::BodyTooLarge, format!("the body holds more than {MAX_SPANS} spans"))
+}
+
+/// What a request may still ask for.
+struct Left {
+    units: u32,
+    spans: usize,
+}
+
 /// Pays for `node` and all below it.
-fn walk(mut bytes: &[u8], node: &Node, left: &mut u32, depth: u32) -> Result<(), Problem> {
-    *left = left.checked_sub(node.cost).ok_or_else(too_much)?;
+fn walk(mut bytes: &[u8], node: &Node, left: &mut Left, depth: u32) -> Result<(), Problem> {
+    left.units = left.units.checked_sub(node.cost).ok_or_else(too_much)?;
+    if std::ptr::eq(node, &raw const SPAN) {
+        left.spans = left.spans.checked_sub(1).ok_or_else(too_many_spans)?;
+    }
     if depth > MAX_DEPTH {
         return Err(malformed("messages are nested too deep"));
     }
@@ -123,6 +134,9 @@ static TEXT: Node = Node { cost: 1, fields: &[] };
 /// Units of about 48 bytes: some 100 MB. A batch of 8192 spans with 40 attributes each, which is
 /// what a busy collector sends, takes a third of it.
 const BUDGET: u32 = 2_000_000;
+/// All spans of a request are stored in one transaction, and other tenants' wait for it. Collectors
+/// send 8192 at a time unless they are told otherwise.
+const MAX_SPANS: usize = 50_000;
 /// The decoder refuses what is nested deeper than this.
 const MAX_DEPTH: u32 = 100;
 
@@ -143,9 +157,12 @@ mod tests {
 
     #[test]
     fn a_flood_of_empty_spans_is_refused() {
-        assert!(check(&empty_spans(10_000)).is_ok());
-        let refused = check(&empty_spans(300_000)).unwrap_err();
+        assert!(check(&empty_spans(50_000)).is_ok());
+        let refused = check(&empty_spans(50_001)).unwrap_err();
         assert_eq!(refused.reason(), Reason::BodyTooLarge);
+        assert_eq!(refused.detail(), "the body holds more than 50000 spans");
+        assert!(check_spans(50_000).is_ok());
+        assert_eq!(check_spans(50_001).unwrap_err().detail(), refused.detail());
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::api::App;
 use crate::clock::Clock;
 use crate::live::Live;
 use crate::store::{Store, StoreError};
+use crate::turns::Turns;
 use crate::uploads::Uploads;
 
 pub(crate) mod body;
@@ -89,6 +90,8 @@ impl Server {
             uploads: Uploads::default(),
             router: route::router(),
             decoding: Semaphore::new(CONCURRENT_DECODES),
+            writes: Turns::new(TENANT_WRITES),
+            reads: Turns::new(TENANT_READS),
             closing: closing.clone(),
             options,
         });
@@ -160,3 +163,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 const MAX_CONNECTIONS: usize = 1024;
 /// Decoding is what takes memory; more at once would not be faster either.
 const CONCURRENT_DECODES: usize = 4;
+/// How many of those are one tenant's.
+const TENANT_WRITES: usize = 2;
+/// How many of the store's readers one tenant has: half of them.
+const TENANT_READS: usize = 2;
