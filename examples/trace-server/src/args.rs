@@ -39,6 +39,7 @@ impl Args {
             store: self.store,
             max_body_bytes: self.max_body_bytes,
             default_retention_days: self.default_retention_days,
+            idle: Duration::from_mins(2),
             stream_capacity: 256,
             heartbeat: Duration::from_secs(15),
             stream_life: Duration::from_mins(15),
@@ -61,6 +62,12 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn connections_stay_for_longer_than_the_proxy_keeps_them() {
+        let args = Args::parse_from(["trace-server", "--store", "sqlite::memory:"]);
+        assert!(args.into_options().idle > Duration::from_secs(90));
     }
 
     #[test]

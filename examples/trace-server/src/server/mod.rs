@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -34,6 +34,10 @@ pub struct Options {
     pub max_body_bytes: usize,
     /// How many days back a tenant sees whose features do not say.
     pub default_retention_days: u32,
+    /// How long a connection may stay without a request, from its first moment on. Longer than the
+    /// proxy keeps one that is idle (Traefik: 90 s), so that it is the proxy that closes and no
+    /// request meets a connection that is just going.
+    pub idle: Duration,
     /// How many spans a live stream may lag behind before it misses some.
     pub stream_capacity: usize,
     /// How often a live stream that is idle shows that it is there.
@@ -144,23 +148,29 @@ impl Server {
 
 /// Answers on one connection until it ends.
 async fn serve(app: Arc<App>, stream: TcpStream, watcher: Watcher) {
+    let answering = Arc::clone(&app);
     let service = service_fn(move |request| {
-        let app = Arc::clone(&app);
+        let app = Arc::clone(&answering);
         async move { Ok::<_, Infallible>(app.answer(request).await) }
     });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    // Without a timer hyper's limit on how long headers may take is silently off.
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
-    builder.http2().timer(TokioTimer::new());
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    // HTTP/1 only: OTLP over HTTP and the proxy ask for nothing else, and a builder that guesses the
+    // version waits for the first bytes without an end. The limit counts from the connection's
+    // start and from each answer to the end of the next request's headers; without a timer it is
+    // silently off.
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(app.options.idle)
+        .max_buf_size(CONNECTION_BUFFER)
+        .serve_connection(TokioIo::new(stream), service);
     if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(error, "a connection ended early");
+        tracing::debug!(%error, "a connection ended early");
     }
 }
 
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 const DRAIN: Duration = Duration::from_secs(10);
 const MAX_CONNECTIONS: usize = 1024;
+/// What a connection reads ahead and keeps of an answer that is not taken; headers must fit.
+const CONNECTION_BUFFER: usize = 64 * 1024;
 /// Decoding is what takes memory; more at once would not be faster either.
 const CONCURRENT_DECODES: usize = 4;
 /// How many of those are one tenant's.

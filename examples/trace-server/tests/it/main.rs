@@ -1,6 +1,7 @@
 //! The trace server over real HTTP, on a port of its own in each test.
 #![expect(clippy::unwrap_used, reason = "helpers of tests stop the test where it went wrong")]
 
+mod connections;
 mod fairness;
 mod features;
 mod headers;
