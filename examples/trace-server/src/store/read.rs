@@ -162,19 +162,21 @@ impl TenantStore {
         since_ns: i64,
         limit: u32,
     ) -> Result<TopologyRows, StoreError> {
+        // One look at the store for both, so that no edge leads to a node that came in between.
+        let mut snapshot = self.store.reader.begin().await?;
         let nodes = sqlx::query_as(sql::TOPOLOGY_NODES)
             .bind(self.tenant.as_str())
             .bind(self.shown_from_us)
             .bind(since_ns)
             .bind(limit)
-            .fetch_all(&self.store.reader)
+            .fetch_all(&mut *snapshot)
             .await?;
         let edges = sqlx::query_as(sql::TOPOLOGY_EDGES)
             .bind(self.tenant.as_str())
             .bind(self.shown_from_us)
             .bind(since_ns)
             .bind(limit)
-            .fetch_all(&self.store.reader)
+            .fetch_all(&mut *snapshot)
             .await?;
         Ok(TopologyRows { nodes, edges })
     }

@@ -104,7 +104,8 @@ GROUP BY service
 ORDER BY service";
 
 /// A call is a span whose parent another application sent. Its duration is the callee's, and the
-/// percentiles are nearest-rank, so that they are durations that were really measured.
+/// percentiles are nearest-rank, so that they are durations that were really measured. Both ends are
+/// among the nodes: a caller that the tenant no longer sees, or that sent nothing lately, has no edge.
 pub(super) const TOPOLOGY_EDGES: &str = "
 WITH recent AS (
     SELECT trace_id, parent_span_id, service, status, start_ns, end_ns
@@ -119,6 +120,8 @@ WITH recent AS (
     JOIN spans AS caller ON caller.tenant_id = $1
         AND caller.trace_id = callee.trace_id AND caller.span_id = callee.parent_span_id
         AND caller.service <> callee.service
+        AND caller.received_us >= $2
+    WHERE caller.service IN (SELECT service FROM recent)
 ), ranked AS (
     SELECT caller, callee, error, duration_ns,
         row_number() OVER (PARTITION BY caller, callee ORDER BY duration_ns) AS place,

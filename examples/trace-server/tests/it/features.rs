@@ -66,6 +66,36 @@ async fn the_topology_counts_calls_between_applications() {
     server.stop().await;
 }
 
+/// The services of the nodes, and those of the edges' ends.
+fn services(topology: &Value) -> (Vec<&str>, Vec<(&str, &str)>) {
+    let nodes = topology["nodes"].as_array().unwrap().iter();
+    let edges = topology["edges"].as_array().unwrap().iter();
+    (
+        nodes.map(|node| node["service"].as_str().unwrap()).collect(),
+        edges.map(|e| (e["from"].as_str().unwrap(), e["to"].as_str().unwrap())).collect(),
+    )
+}
+
+#[tokio::test]
+async fn an_edge_leads_from_a_node_to_a_node() {
+    let server = Running::start().await;
+    // Long ago by the server's clock, so that a low plan no longer shows it.
+    server.export_ok("acme", &export("web", vec![span(1, 0, "GET /", 0)])).await;
+    server.advance(8);
+    server.export_ok("acme", &export("orders", vec![span(2, 1, "POST /orders", 60_000)])).await;
+    server.export_ok("acme", &export("stock", vec![span(3, 2, "reserve", 61_000)])).await;
+    let low = server.get("acme", LOW, "/api/v1/topology").await.json();
+    assert_eq!(services(&low), (vec!["orders", "stock"], vec![("orders", "stock")]));
+    let full = server.get("acme", FULL, "/api/v1/topology").await.json();
+    let edges = vec![("orders", "stock"), ("web", "orders")];
+    assert_eq!(services(&full), (vec!["orders", "stock", "web"], edges));
+    // `web` began before, and nothing of it is among the nodes.
+    let path = "/api/v1/topology?since=2026-01-01T00:00:30Z";
+    let late = server.get("acme", FULL, path).await.json();
+    assert_eq!(services(&late), (vec!["orders", "stock"], vec![("orders", "stock")]));
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn a_correlation_joins_the_exchanges_of_a_trace() {
     let server = shop().await;
