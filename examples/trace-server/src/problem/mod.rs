@@ -66,7 +66,7 @@ impl Problem {
     fn to_json(&self) -> Value {
         let mut document = Map::new();
         let code = self.reason.code();
-        document.insert("type".into(), json!(format!("urn:tiergate:problem:{code}")));
+        document.insert("type".into(), json!(format!("urn:trace-server:problem:{code}")));
         document.insert("title".into(), json!(self.reason.title()));
         document.insert("status".into(), json!(self.reason.status().as_u16()));
         document.insert("reason".into(), json!(code));

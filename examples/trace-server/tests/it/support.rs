@@ -153,7 +153,7 @@ impl Answer {
         let problem: Value = serde_json::from_slice(&self.body).unwrap();
         let reason = problem["reason"].as_str().unwrap().to_owned();
         assert_eq!(problem["status"], self.status.as_u16());
-        assert_eq!(problem["type"], format!("urn:tiergate:problem:{reason}"));
+        assert_eq!(problem["type"], format!("urn:trace-server:problem:{reason}"));
         (self.status.as_u16(), reason)
     }
 }
