@@ -21,7 +21,7 @@ pub(crate) const FEATURES_HEADER: &str = "x-tenant-features";
 pub(crate) struct Features(BTreeMap<String, Level>);
 
 /// How much of a payload a tenant may see.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) enum Payload {
     /// Names and sizes.
     Sizes,

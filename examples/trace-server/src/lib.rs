@@ -60,12 +60,16 @@
 //! A request body 16 MiB (`--max-body-bytes`) and 50,000 spans, a span 1 MiB, an answer 10,000 spans or some 32 MiB
 //! of them, a topology the newest 100,000 spans, 16 live streams and 32 bodies on their way a tenant, of whose
 //! requests two write and two read at the same time while the others wait;
-//! an answer that is cut says `truncated`. A live stream ends after 15 minutes and its reader comes back by itself, so
+//! an answer that is cut says `truncated`. For slow readers of live streams the server keeps at most 256
+//! spans and 4 MiB of what was written last, once for those who see payloads and once for those who see
+//! sizes, and two events for each reader; a span of over 64 KiB shows its ids only. A reader that is
+//! too slow gets `event: missed` with the number of spans. A live stream ends after 15 minutes and its reader comes back by itself, so
 //! that the gateway judges it anew.
 //!
 //! # Refusals
 //!
-//! `application/problem+json` (RFC 9457) with one of these reasons. `POST /v1/traces` says those
+//! `application/problem+json` (RFC 9457) with one of these reasons; its `type` is
+//! `urn:trace-server:problem:` and the reason, so that nobody takes it for the gateway's. `POST /v1/traces` says those
 //! from `store_unavailable` on as a `google.rpc.Status` in the request's content type, as OTLP
 //! asks. Single spans that cannot be kept are counted in `partial_success`.
 //!

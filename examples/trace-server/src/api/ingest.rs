@@ -52,7 +52,7 @@ async fn take(app: &App, call: Call, format: Format) -> Result<Batch, Problem> {
     let added = call.store.append(std::mem::take(&mut batch.spans)).await?;
     drop(permit);
 
-    app.live.publish(call.store.tenant(), added);
+    app.live.publish(call.store.tenant(), &added);
     Ok(batch)
 }
 

@@ -1,33 +1,31 @@
 //! `GET /api/v1/debugger/stream`: spans as they arrive, as server-sent events.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, Response};
-use serde_json::{Value, json};
-use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{broadcast, mpsc, watch};
+use serde_json::json;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, interval_at};
 
 use super::{App, Call};
-use crate::features::Payload;
-use crate::model::Span;
+use crate::live::{Event, Seen, Watcher};
 use crate::problem::{Problem, Reason};
 use crate::server::body::ResponseBody;
 use crate::server::query::Query;
-use crate::view;
+use crate::view::event::event;
 
 /// Opens a stream. It carries
 ///
-/// - `event: span` for each span;
-/// - `event: missed` with how many spans a slow reader did not get;
+/// - `event: span` for each span; of one that is too large only the ids, with `truncated`;
+/// - `event: missed` with how many spans a slow reader did not get, at the place where they were;
 /// - comments as heartbeats;
 /// - `event: end` with the reason, as the last thing, when the server ends the stream.
 pub(super) fn stream(app: &App, call: &Call) -> Result<Response<ResponseBody>, Problem> {
     let query = Query::parse(call.request.uri().query(), &["service"])?;
-    let spans = app.live.watch(call.store.tenant()).ok_or(Reason::TooManyStreams)?;
+    let watched = app.live.watch(call.store.tenant(), call.payload);
+    let spans = watched.ok_or(Reason::TooManyStreams)?;
     let closing = app.closing.subscribe();
     if *closing.borrow() {
         return Err(Reason::Overloaded.into());
@@ -38,7 +36,6 @@ pub(super) fn stream(app: &App, call: &Call) -> Result<Response<ResponseBody>, P
         sender,
         closing,
         service: query.text("service").map(Into::into),
-        payload: call.payload,
         heartbeat: app.options.heartbeat,
         life: app.options.stream_life,
     };
@@ -55,11 +52,10 @@ pub(super) fn stream(app: &App, call: &Call) -> Result<Response<ResponseBody>, P
 }
 
 struct Stream {
-    spans: broadcast::Receiver<Arc<Span>>,
+    spans: Watcher,
     sender: mpsc::Sender<Bytes>,
     closing: watch::Receiver<bool>,
     service: Option<String>,
-    payload: Payload,
     heartbeat: Duration,
     life: Duration,
 }
@@ -81,12 +77,11 @@ impl Stream {
                 _ = closing.changed() => break "shutdown",
                 () = self.sender.closed() => return,
                 () = tokio::time::sleep_until(end) => break "renew",
-                received = self.spans.recv() => match received {
-                    Ok(span) => self.span(&span).await,
-                    Err(RecvError::Lagged(missed)) => {
+                seen = self.spans.next() => match seen {
+                    Seen::Span(span) => self.span(span).await,
+                    Seen::Missed(missed) => {
                         self.send(event("missed", &json!({ "missed": missed }))).await
                     }
-                    Err(RecvError::Closed) => break "closed",
                 },
                 _ = heartbeat.tick() => self.send(Bytes::from_static(b": heartbeat\n\n")).await,
             };
@@ -95,19 +90,15 @@ impl Stream {
             }
         };
         // A reader that does not read is not waited for.
-        let _ = self.sender.try_send(event("end", &json!({ "reason": reason })));
+        let end = event("end", &json!({ "reason": reason }));
+        let _ = self.sender.send_timeout(end, GOODBYE).await;
     }
 
-    async fn span(&self, span: &Span) -> Result<(), Over> {
-        let service = &span.resource.service;
-        if self.service.as_ref().is_some_and(|wanted| wanted != service) {
-            return Ok(());
+    async fn span(&self, span: Event) -> Result<(), Over> {
+        match &self.service {
+            Some(wanted) if !span.is_of(wanted) => Ok(()),
+            _ => self.send(span.text).await,
         }
-        let mut document = view::span(span, self.payload);
-        document["trace_id"] = json!(span.trace_id);
-        document["exchange_id"] = json!(span.exchange_id());
-        document["service"] = json!(service);
-        self.send(event("span", &document)).await
     }
 
     /// Writes, unless the reader is gone, stuck for too long, or the server stops.
@@ -123,11 +114,7 @@ impl Stream {
     }
 }
 
-fn event(name: &str, data: &Value) -> Bytes {
-    // JSON text holds no line break, so one `data` line is enough.
-    format!("event: {name}\ndata: {data}\n\n").into()
-}
-
-/// How many events wait for a slow reader outside the tenant's channel.
-const WRITE_AHEAD: usize = 16;
+/// How many events wait for a slow reader outside the tenant's channel, which is bounded in bytes.
+const WRITE_AHEAD: usize = 1;
+const GOODBYE: Duration = Duration::from_secs(1);
 const STUCK: Duration = Duration::from_mins(1);

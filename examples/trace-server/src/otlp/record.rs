@@ -122,5 +122,5 @@ fn link(sent: SentLink) -> Option<Link> {
     })
 }
 
-/// Live streams keep spans in memory for slow readers; this bounds how much that can be.
+/// A span is written and read whole; this bounds how much memory one can take.
 const MAX_SPAN_BYTES: usize = 1024 * 1024;

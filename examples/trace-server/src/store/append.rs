@@ -15,7 +15,7 @@ impl TenantStore {
     /// # Errors
     ///
     /// When the database cannot take them; then none is stored.
-    pub(crate) async fn append(&self, spans: Vec<Span>) -> Result<Vec<Arc<Span>>, StoreError> {
+    pub(crate) async fn append(&self, spans: Vec<Span>) -> Result<Vec<Span>, StoreError> {
         if spans.is_empty() {
             return Ok(Vec::new());
         }
@@ -31,7 +31,7 @@ impl TenantStore {
         let mut added = Vec::with_capacity(spans.len());
         for span in spans {
             if writing.span(&span).await? {
-                added.push(Arc::new(span));
+                added.push(span);
             }
         }
         writing.finish().await?;

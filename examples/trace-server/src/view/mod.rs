@@ -7,6 +7,7 @@ use crate::model::{Link, Span, Status, rfc3339_ns};
 use crate::store::ExchangeRow;
 
 pub(crate) mod correlation;
+pub(crate) mod event;
 pub(crate) mod lineage;
 pub(crate) mod payload;
 pub(crate) mod replay;
