@@ -10,5 +10,6 @@ mod isolation;
 mod malformed;
 mod paging;
 mod program;
+mod sdk;
 mod stream;
 mod support;
