@@ -40,12 +40,14 @@ const TENANTS: [(&str, &str); 4] =
 pub(crate) fn run(until: Until) -> Result<(), Failure> {
     let traefik = components::traefik()?;
     say("building the programs of the demo");
-    process::run(
-        Command::new("cargo")
-            .args(["build", "--locked", "--quiet"])
-            .args(["--package", "tiergate", "--package", "trace-server", "--package", "demo"])
-            .current_dir(place::repository()),
-    )?;
+    process::run(place::cargo().args(["build", "--locked", "--quiet"]).args([
+        "--package",
+        "tiergate",
+        "--package",
+        "trace-server",
+        "--package",
+        "demo",
+    ]))?;
     for (address, wanted_for) in [
         (TRAEFIK, "Traefik"),
         (SIDECAR, "tiergate's gateway"),

@@ -1,8 +1,13 @@
 //! Runs the demo, the tests and the benches on a fresh machine.
 //!
-//! It uses nothing but the standard library, so that it builds in seconds, and it writes nowhere but
-//! under `target/`. What a command needs besides Rust it names before it fetches it, with version and
-//! hash pinned, and finds it under `target/tools` the next time.
+//! It uses nothing but the standard library, so that it builds in seconds. What a command needs
+//! besides Rust it names before it fetches it, with version and hash pinned, and finds it under
+//! `target/tools` the next time.
+//!
+//! It writes nowhere but under the repository's `target/`, wherever cargo is told to build otherwise,
+//! with two exceptions that it names when it comes to them: PostgreSQL and pip, where they are
+//! missing, are Debian's packages, and rustfmt and clippy are parts of the toolchain that rustup
+//! installs.
 
 #![forbid(unsafe_code)]
 
@@ -35,7 +40,9 @@ usage: cargo xtask COMMAND
   bench [ARGS]    the benchmarks, as paired ratios
   help            this text
 
-Everything that is fetched or written goes under target/.";
+Everything that is fetched or written goes under target/ of the repository, whatever
+CARGO_TARGET_DIR says. Only what is missing of PostgreSQL and pip (Debian's packages, with apt-get)
+and of rustfmt and clippy (with rustup) is installed where it belongs, and named first.";
 
 /// What went wrong, as one line that names the remedy.
 type Failure = String;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::Failure;
 
@@ -12,14 +13,30 @@ pub(crate) fn repository() -> &'static Path {
         .expect("this package's folder lies in the repository")
 }
 
-/// Where fetched components live.
-pub(crate) fn tools() -> PathBuf {
-    repository().join("target/tools")
+/// Where everything goes that is built or fetched.
+fn target() -> PathBuf {
+    repository().join("target")
 }
 
-/// A program of this workspace, as `cargo build` leaves it.
+/// Where fetched components live.
+pub(crate) fn tools() -> PathBuf {
+    target().join("tools")
+}
+
+/// Cargo in this repository. Whatever the environment or the user's configuration say, it builds for
+/// this machine into `target/`, so that [`built`] knows where.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new("cargo");
+    command
+        .current_dir(repository())
+        .env("CARGO_TARGET_DIR", target())
+        .env_remove("CARGO_BUILD_TARGET");
+    command
+}
+
+/// A program of this workspace, as [`cargo`]'s `build` leaves it.
 pub(crate) fn built(program: &str) -> PathBuf {
-    repository().join("target/debug").join(program)
+    target().join("debug").join(program)
 }
 
 /// Makes a folder and those above it.
@@ -42,5 +59,22 @@ pub(crate) fn remove_folder(folder: &Path) -> Result<(), Failure> {
             Err(format!("cannot remove the folder `{}`: {e}", folder.display()))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+
+    use super::*;
+
+    #[test]
+    fn cargo_builds_where_programs_are_looked_for() {
+        let cargo = cargo();
+        let of = |name: &str| cargo.get_envs().find(|(n, _)| *n == OsStr::new(name));
+        let folder = of("CARGO_TARGET_DIR").and_then(|(_, value)| value).expect("it is set");
+        assert!(built("tiergate").starts_with(folder));
+        assert!(tools().starts_with(folder));
+        assert_eq!(of("CARGO_BUILD_TARGET"), Some((OsStr::new("CARGO_BUILD_TARGET"), None)));
     }
 }

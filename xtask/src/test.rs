@@ -17,10 +17,10 @@ pub(crate) fn run() -> Result<(), Failure> {
     let Components { traefik, oidc, cargo_deny } = components::all()?;
 
     let mut report = Report::default();
-    report.step("formatting", |_| process::run(cargo().args(["fmt", "--all", "--check"])));
+    report.step("formatting", |_| process::run(place::cargo().args(["fmt", "--all", "--check"])));
     report.step("lints", |_| {
         process::run(
-            cargo()
+            place::cargo()
                 .args(["clippy", "--locked", "--workspace", "--all-targets", "--all-features"])
                 .args(["--keep-going", "--quiet", "--", "-D", "warnings"]),
         )
@@ -38,25 +38,22 @@ pub(crate) fn run() -> Result<(), Failure> {
             ("auth-core", "testing"),
         ] {
             process::run(
-                cargo().args(["check", "--locked", "--quiet", "--no-default-features"]).args([
-                    "--package",
-                    package,
-                    "--features",
-                    features,
-                ]),
+                place::cargo()
+                    .args(["check", "--locked", "--quiet", "--no-default-features"])
+                    .args(["--package", package, "--features", features]),
             )?;
         }
         Ok(())
     });
     report.step("tests of the workspace", |count| {
         process::run_watched(
-            cargo().args(["test", "--locked", "--workspace", "--no-fail-fast"]),
+            place::cargo().args(["test", "--locked", "--workspace", "--no-fail-fast"]),
             |line| count.line(line),
         )
     });
     report.step("the store on PostgreSQL", |count| {
         process::run_watched(
-            cargo()
+            place::cargo()
                 .args(["test", "--locked", "--package", "entitlements", "--features", "postgres"])
                 .args(["--test", "postgres", "--", "--ignored"]),
             |line| count.line(line),
@@ -68,7 +65,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     report.step("the demo, measured", |_| crate::demo::run(crate::demo::Until::Measured));
     report.step("documentation of the crates", |_| {
         process::run(
-            cargo()
+            place::cargo()
                 .args(["doc", "--locked", "--workspace", "--no-deps", "--all-features"])
                 .args(["--keep-going", "--quiet"])
                 .env("RUSTDOCFLAGS", "-D warnings"),
@@ -102,14 +99,14 @@ fn run_end_to_end(
     filters: &[&str],
     see: impl FnMut(&str),
 ) -> Result<(), Failure> {
-    process::run(cargo().args(["build", "--locked", "--quiet"]).args([
+    process::run(place::cargo().args(["build", "--locked", "--quiet"]).args([
         "--package",
         "tiergate",
         "--package",
         "trace-server",
     ]))?;
     process::run_watched(
-        cargo()
+        place::cargo()
             .args(["test", "--locked", "--package", "tiergate", "--test", "e2e", "--"])
             .args(["--ignored", "--test-threads=2"])
             .args(filters)
@@ -118,12 +115,6 @@ fn run_end_to_end(
             .env("TIERGATE_E2E_TRACE_SERVER", place::built("trace-server")),
         see,
     )
-}
-
-fn cargo() -> Command {
-    let mut command = Command::new("cargo");
-    command.current_dir(place::repository());
-    command
 }
 
 /// Tests counted from the closing lines of cargo's test runner.

@@ -8,6 +8,7 @@ mod traefik;
 
 use std::path::PathBuf;
 
+pub(crate) use postgres::postgres;
 pub(crate) use traefik::traefik;
 
 use crate::Failure;
@@ -26,7 +27,7 @@ pub(crate) struct Components {
 /// If something cannot be had; the message says what would help.
 pub(crate) fn all() -> Result<Components, Failure> {
     rust::toolchain()?;
-    postgres::postgres()?;
+    postgres()?;
     Ok(Components {
         traefik: traefik()?,
         oidc: node::oidc_provider()?,

@@ -6,7 +6,7 @@ use std::process::Command;
 use super::debian;
 use crate::{Failure, process};
 
-/// Where the server's programs are: on PATH, where Debian keeps them, or installed from Debian.
+/// Makes sure that the server's programs are there: on PATH, where Debian keeps them, or installed from Debian.
 ///
 /// # Errors
 ///
@@ -15,7 +15,7 @@ pub(crate) fn postgres() -> Result<(), Failure> {
     if present() {
         return Ok(());
     }
-    match debian::install("postgresql", "for the tests of the distributed store") {
+    match debian::install("postgresql", "for the tests and benches of the distributed store") {
         Ok(()) if present() => Ok(()),
         Ok(()) => Err("apt-get installed `postgresql`, but there is no `initdb`".to_owned()),
         Err(failure) => Err(format!(
