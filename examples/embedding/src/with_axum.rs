@@ -1,13 +1,9 @@
 //! The gate around an axum router: one layer on the router, one requirement on a route.
 
-use auth_core::{
-    Identity,
-    gate::{Gate, GateLayer, RequireLayer, Requirement},
-};
-use axum::{
-    Extension, Router,
-    routing::{get, post},
-};
+use auth_core::Identity;
+use auth_core::gate::{Gate, GateLayer, RequireLayer, Requirement};
+use axum::routing::{get, post};
+use axum::{Extension, Router};
 use entitlements::{EntitlementSet, UnknownFeature};
 
 /// Every route needs a tenant in good standing; `/replay` needs a scope and a feature besides.

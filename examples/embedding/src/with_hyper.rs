@@ -1,43 +1,38 @@
-//! The gate around a plain hyper service.
+//! The gate around a plain hyper service: one layer on the service, one requirement on a path.
 
-use std::convert::Infallible;
-
-use auth_core::{
-    Identity,
-    gate::{Gate, GateLayer},
-};
-use bytes::Bytes;
+use auth_core::Identity;
+use auth_core::gate::{Gate, GateLayer, RequireLayer, Requirement};
 use entitlements::EntitlementSet;
-use http::{Request, Response};
 use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
-    server::conn::auto,
-    service::TowerToHyperService,
-};
-use tower::{ServiceBuilder, service_fn};
+use hyper::body::{Bytes, Incoming};
+use hyper::{Request, Response, server::conn::http1};
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use tower::{BoxError, Layer as _, ServiceExt as _, service_fn, util::Either};
 
-/// Serves until the listener fails.
+/// Serves until the listener fails. Every path needs a tenant in good standing; `/replay` needs a
+/// feature besides.
 ///
 /// # Errors
 ///
-/// What accepting a connection says.
-pub async fn serve(listener: tokio::net::TcpListener, gate: Gate) -> std::io::Result<()> {
-    let service = ServiceBuilder::new().layer(GateLayer::new(gate)).service(service_fn(whoami));
+/// A feature that the catalog does not have, and what accepting a connection says.
+pub async fn serve(listener: tokio::net::TcpListener, gate: Gate) -> Result<(), BoxError> {
+    let need =
+        Requirement::tenant().features(gate.entitlements().catalog(), ["exchange_replay"])?;
+    let replay = RequireLayer::new(need).layer(service_fn(hello));
+    let paths = service_fn(move |request: Request<Incoming>| {
+        let paid = request.uri().path() == "/replay";
+        let to = if paid { Either::Left(replay.clone()) } else { Either::Right(service_fn(hello)) };
+        to.oneshot(request)
+    });
+    let service = TowerToHyperService::new(GateLayer::new(gate).layer(paths));
     loop {
-        let (stream, _) = listener.accept().await?;
-        let service = TowerToHyperService::new(service.clone());
-        tokio::spawn(async move {
-            let server = auto::Builder::new(TokioExecutor::new());
-            drop(server.serve_connection(TokioIo::new(stream), service).await);
-        });
+        let (io, service) = (TokioIo::new(listener.accept().await?.0), service.clone());
+        tokio::spawn(http1::Builder::new().serve_connection(io, service));
     }
 }
 
-async fn whoami(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let identity = request.extensions().get::<Identity>().map(Identity::subject);
-    let tenant = request.extensions().get::<EntitlementSet>().map(|e| e.tenant().as_str());
-    let text = format!("{} of {}", identity.unwrap_or("nobody"), tenant.unwrap_or("nothing"));
-    Ok(Response::new(Full::from(text)))
+async fn hello(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, BoxError> {
+    let caller = request.extensions().get::<Identity>().ok_or("the gate is missing")?;
+    let plan = request.extensions().get::<EntitlementSet>().ok_or("the gate is missing")?;
+    Ok(Response::new(format!("{} of {}", caller.subject(), plan.tenant()).into()))
 }

@@ -1,5 +1,7 @@
 //! The examples, run: a real listener, real HTTP, tokens with real signatures.
 
+mod grpc;
+
 use auth_core::{
     Accept, Algorithm, IssuerPolicy, Verifier,
     gate::Gate,
@@ -106,10 +108,24 @@ async fn hyper_from_the_outside() {
     let (issuer, gate) = gate();
     let (listener, url) = listener().await;
     tokio::spawn(embedding::with_hyper::serve(listener, gate));
-    let token = issuer.token(API).organization("globex").sign();
-    let answer = client().get(&url).bearer_auth(&token).send().await.expect("an answer");
-    assert_eq!(answer.text().await.expect("text"), "user_1 of globex");
+    let replay = format!("{url}/replay");
+    let ask = async |url: &str, tenant: &str| {
+        let token = issuer.token(API).organization(tenant).sign();
+        client().get(url).bearer_auth(&token).send().await.expect("an answer")
+    };
     assert_eq!(client().get(&url).send().await.expect("an answer").status(), 401);
+    assert_eq!(client().get(&replay).send().await.expect("an answer").status(), 401);
+    for (url, tenant) in [(&url, "acme"), (&url, "globex"), (&replay, "globex")] {
+        let answer = ask(url, tenant).await;
+        assert_eq!(answer.text().await.expect("text"), format!("user_1 of {tenant}"));
+    }
+    let answer = ask(&replay, "acme").await;
+    assert_eq!(answer.status(), 403);
+    let problem: serde_json::Value = answer.json().await.expect("a problem");
+    assert_eq!(
+        (&problem["reason"], &problem["feature"]),
+        (&"not_in_plan".into(), &"exchange_replay".into())
+    );
 }
 
 #[tokio::test]
@@ -117,8 +133,9 @@ async fn the_production_gate_starts_without_its_identity_provider() {
     let plans = include_str!("../../../../plans.toml");
     let folder = tempfile::tempdir().expect("a folder");
     let store = format!("sqlite:{}", folder.path().join("t.db").display());
-    let gate =
-        embedding::gate("http://127.0.0.1:1/oidc", API, plans, &store).await.expect("starts");
+    let gate = embedding::setup::gate("http://127.0.0.1:1/oidc", API, plans, &store)
+        .await
+        .expect("starts");
     let need = auth_core::gate::Requirement::tenant();
     let token = TestIssuer::new("http://127.0.0.1:1/oidc", Algorithm::Es256).token(API).sign();
     let decision = gate.check(Some(&token), &need).await;
@@ -127,13 +144,18 @@ async fn the_production_gate_starts_without_its_identity_provider() {
     assert_eq!(denial.reason.fault().status(), 503);
 }
 
+/// All that an embedder writes: the set-up and the example, without comments and empty lines.
 #[test]
 fn each_example_is_short() {
+    let code = |text: &str| {
+        text.lines().filter(|l| !l.trim().is_empty() && !l.trim().starts_with("//")).count()
+    };
+    let setup = code(include_str!("../../src/setup.rs"));
     for (name, text) in [
         ("axum", include_str!("../../src/with_axum.rs")),
         ("hyper", include_str!("../../src/with_hyper.rs")),
     ] {
-        let code = text.lines().filter(|l| !l.trim().is_empty() && !l.trim().starts_with("//"));
-        assert!(code.count() < 40, "the {name} example has grown");
+        let lines = setup + code(text);
+        assert!(lines < 40, "the {name} example has grown to {lines} lines");
     }
 }
