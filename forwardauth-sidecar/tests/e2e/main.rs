@@ -16,6 +16,8 @@ mod matrix;
 #[cfg(test)]
 mod paths;
 #[cfg(test)]
+mod proxies;
+#[cfg(test)]
 mod shipped;
 #[cfg(test)]
 mod spoof;

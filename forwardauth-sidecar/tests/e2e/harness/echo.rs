@@ -1,7 +1,7 @@
 //! An upstream that answers with what reached it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -20,6 +20,7 @@ use super::Answer;
 pub(crate) struct Echo {
     port: u16,
     hits: Arc<AtomicUsize>,
+    last: Arc<Mutex<Option<Value>>>,
     task: JoinHandle<()>,
 }
 
@@ -28,18 +29,23 @@ impl Echo {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("127.0.0.1 has a free port");
         let port = listener.local_addr().expect("a bound listener has an address").port();
         let hits = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&hits);
+        let last = Arc::new(Mutex::new(None));
+        let (counted, kept) = (Arc::clone(&hits), Arc::clone(&last));
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let hits = Arc::clone(&counted);
+                let (hits, last) = (Arc::clone(&counted), Arc::clone(&kept));
                 tokio::spawn(async move {
                     let service = service_fn(move |request: Request<Incoming>| {
                         hits.fetch_add(1, Ordering::Relaxed);
+                        let last = Arc::clone(&last);
                         async move {
                             let (head, body) = request.into_parts();
                             // Read to its end: an answer before that would close the connection.
                             body.collect().await?;
-                            Ok::<_, hyper::Error>(echo(&head))
+                            let seen = echo(&head);
+                            let answer = Response::new(Full::<Bytes>::from(seen.to_string()));
+                            *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
+                            Ok::<_, hyper::Error>(answer)
                         }
                     });
                     // A client that goes away is no concern of the upstream.
@@ -51,11 +57,16 @@ impl Echo {
                 });
             }
         });
-        Self { port, hits, task }
+        Self { port, hits, last, task }
     }
 
     pub(crate) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The request that reached it last.
+    pub(crate) fn last(&self) -> Option<Seen> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone().map(Seen)
     }
 
     /// How many requests have reached it.
@@ -70,15 +81,14 @@ impl Drop for Echo {
     }
 }
 
-fn echo(request: &Parts) -> Response<Full<Bytes>> {
+fn echo(request: &Parts) -> Value {
     let headers: Vec<Value> = request
         .headers
         .iter()
         .map(|(name, value)| json!([name.as_str(), String::from_utf8_lossy(value.as_bytes())]))
         .collect();
     let target = request.uri.to_string();
-    let seen = json!({ "method": request.method.as_str(), "target": target, "headers": headers });
-    Response::new(Full::new(Bytes::from(seen.to_string())))
+    json!({ "method": request.method.as_str(), "target": target, "headers": headers })
 }
 
 /// What the upstream says that it saw.
@@ -113,6 +123,11 @@ impl Seen {
             .into_iter()
             .flatten()
             .filter_map(|pair| Some((pair[0].as_str()?, pair[1].as_str()?)))
+    }
+
+    /// The method that the upstream was asked with.
+    pub(crate) fn method(&self) -> &str {
+        self.0["method"].as_str().unwrap_or_default()
     }
 
     /// The request target that the upstream got.

@@ -1,6 +1,7 @@
 //! What the tests stand on: processes that end with the test, free ports, clients.
 
 mod control;
+mod counter;
 mod echo;
 mod folder;
 mod oidc;
@@ -10,11 +11,12 @@ mod traefik;
 mod wire;
 
 pub(crate) use control::StubSidecar;
+pub(crate) use counter::Counter;
 pub(crate) use echo::{Echo, Seen};
 pub(crate) use folder::Folder;
 pub(crate) use oidc::Oidc;
 pub(crate) use process::{Process, component, free_port};
-pub(crate) use stack::{Stack, Upstream, client};
+pub(crate) use stack::{Stack, Upstream, client, client_over_http_2};
 pub(crate) use traefik::{Traefik, Variant, shipped};
 pub(crate) use wire::{Answer, exchange, get};
 

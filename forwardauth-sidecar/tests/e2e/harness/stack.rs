@@ -7,11 +7,18 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::oidc::API;
-use super::{Answer, Echo, Folder, Oidc, Process, Traefik, Variant, component, free_port, get};
+use super::{
+    Answer, Echo, Folder, Oidc, Process, Seen, Traefik, Variant, component, free_port, get,
+};
 
 /// The one HTTP client of the tests, for what needs no bytes by hand.
 pub(crate) fn client() -> reqwest::Client {
     builder().build().expect("a client without TLS settings can be built")
+}
+
+/// One that speaks HTTP/2 from the first byte, without TLS.
+pub(crate) fn client_over_http_2() -> reqwest::Client {
+    builder().http2_prior_knowledge().build().expect("a client without TLS settings can be built")
 }
 
 fn client_that_trusts(certificate: reqwest::Certificate) -> reqwest::Client {
@@ -184,9 +191,29 @@ impl Stack {
         echo.hits() - self.hits_at_start
     }
 
+    /// The request that reached the upstream last.
+    pub(crate) fn last_seen(&self) -> Seen {
+        self.echo.as_ref().and_then(Echo::last).expect("a request has reached the upstream")
+    }
+
+    /// Where the sidecar is asked.
+    pub(crate) fn gateway(&self) -> u16 {
+        self.gateway
+    }
+
+    /// Where the upstream that echoes listens.
+    pub(crate) fn echo_port(&self) -> u16 {
+        self.echo.as_ref().expect("this installation has an upstream that echoes").port()
+    }
+
+    /// The authority of the sidecar's certificate, as PEM.
+    pub(crate) fn certificate(&self) -> String {
+        self.folder.read("gate-ca.pem")
+    }
+
     /// Whether the sidecar, asked as Traefik asks it, speaks HTTP/2.
     pub(crate) async fn offers_http_2(&self) -> bool {
-        let certificate = self.folder.read("gate-ca.pem");
+        let certificate = self.certificate();
         let certificate = reqwest::Certificate::from_pem(certificate.as_bytes())
             .expect("the certificate of the test is well-formed");
         let answer = client_that_trusts(certificate)

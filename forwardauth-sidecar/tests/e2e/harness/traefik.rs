@@ -47,14 +47,25 @@ impl Traefik {
         upstream: u16,
         folder: &Folder,
     ) -> Self {
+        Self::start_edited(variant, sidecar, upstream, folder, |_, text| text).await
+    }
+
+    /// The same with files that were changed: `edit` gets each file's name and text.
+    pub(crate) async fn start_edited(
+        variant: Variant,
+        sidecar: u16,
+        upstream: u16,
+        folder: &Folder,
+        edit: impl Fn(&str, String) -> String,
+    ) -> Self {
         let port = free_port();
         let install = replace(&shipped("traefik.yml"), "127.0.0.1:8080", port);
         let install =
             install.replace("filename: dynamic.yml", &format!("filename: {}", variant.file()));
-        folder.write("traefik.yml", &install);
+        folder.write("traefik.yml", &edit("traefik.yml", install));
         let dynamic = replace(&shipped(variant.file()), "127.0.0.1:4180", sidecar);
         let dynamic = replace(&dynamic, "127.0.0.1:5000", upstream);
-        folder.write(variant.file(), &dynamic);
+        folder.write(variant.file(), &edit(variant.file(), dynamic));
         let mut process = Process::start(
             "traefik",
             &component("TIERGATE_E2E_TRAEFIK"),
