@@ -26,7 +26,7 @@ use tiergate::{
 
 use crate::{
     engine::{AUDIENCE, ISSUER},
-    load::{Connections, Round, Server, round},
+    load::{Connections, Round, Server, Target, round},
     paired::{ROUNDS, ratio},
     report::Report,
 };
@@ -131,7 +131,7 @@ async fn gateway() {
 /// Alternates rounds on both servers.
 fn rounds(gateway: &Server, null: &Server, connections: Connections) -> Vec<(Round, Round)> {
     let tokens = &gateway.tokens;
-    let one = |server: &Server| round(server, tokens, connections);
+    let one = |server: &Server| round(server, Target::Verify(server.address), tokens, connections);
     (0..=ROUNDS)
         .map(|n| {
             if n % 2 == 0 {

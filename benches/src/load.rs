@@ -12,7 +12,8 @@ pub(crate) struct Server {
     child: Child,
     /// The server ends when its standard input does.
     _stdin: Option<ChildStdin>,
-    address: SocketAddr,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
     /// What the server said after its address: the tokens that it accepts.
     pub(crate) tokens: Vec<String>,
 }
@@ -86,13 +87,65 @@ pub(crate) enum Connections {
 const CLIENTS: usize = 4;
 const ROUND: Duration = Duration::from_millis(400);
 
-/// One round: each client asks again as soon as it has its answer.
+/// Who is asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Target {
+    /// A server that decides, in the words of a proxy.
+    Verify(SocketAddr),
+    /// A proxy, in the words of its client.
+    Proxy(SocketAddr),
+}
+
+impl Target {
+    fn address(self) -> SocketAddr {
+        match self {
+            Self::Verify(address) | Self::Proxy(address) => address,
+        }
+    }
+
+    /// Says whether it answers 200.
+    pub(crate) fn answers(self, token: &str) -> bool {
+        let Ok(mut stream) = TcpStream::connect(self.address()) else { return false };
+        let mut status = [0; 12];
+        stream.write_all(&self.request(token, Connections::EachRequest)).is_ok()
+            && stream.read_exact(&mut status).is_ok()
+            && status.ends_with(b"200")
+    }
+
+    fn request(self, token: &str, connections: Connections) -> Vec<u8> {
+        let connection = if connections == Connections::Kept { "keep-alive" } else { "close" };
+        let (line, forwarded) = match self {
+            Self::Verify(_) => (
+                "GET /verify HTTP/1.1\r\nHost: 127.0.0.1:4180",
+                "X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Host: traces.example.com\r\n\
+                 X-Forwarded-Method: GET\r\nX-Forwarded-Port: 80\r\nX-Forwarded-Proto: http\r\n\
+                 X-Forwarded-Uri: /api/v1/exchanges?limit=50\r\nX-Real-Ip: 127.0.0.1\r\n",
+            ),
+            Self::Proxy(_) => {
+                ("GET /api/v1/exchanges?limit=50 HTTP/1.1\r\nHost: traces.example.com", "")
+            }
+        };
+        format!(
+            "{line}\r\nUser-Agent: curl/8.5.0\r\nAccept: */*\r\nAccept-Encoding: gzip\r\n\
+             Authorization: Bearer {token}\r\n{forwarded}Connection: {connection}\r\n\r\n"
+        )
+        .into_bytes()
+    }
+}
+
+/// One round: each client asks `target` again as soon as it has its answer, and the CPU of `server` is
+/// counted.
 ///
 /// # Panics
 ///
 /// On any answer but 200: then the numbers would mean nothing.
 #[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
-pub(crate) fn round(server: &Server, tokens: &[String], connections: Connections) -> Round {
+pub(crate) fn round(
+    server: &Server,
+    target: Target,
+    tokens: &[String],
+    connections: Connections,
+) -> Round {
     let cpu = server.cpu();
     let start = Instant::now();
     let mut latencies: Vec<Duration> = std::thread::scope(|scope| {
@@ -103,9 +156,9 @@ pub(crate) fn round(server: &Server, tokens: &[String], connections: Connections
                         .iter()
                         .skip(client)
                         .step_by(CLIENTS.min(tokens.len()))
-                        .map(|token| request(token, connections))
+                        .map(|token| target.request(token, connections))
                         .collect();
-                    let mut client = Client::new(server.address);
+                    let mut client = Client::new(target.address());
                     let mut latencies = Vec::with_capacity(1 << 14);
                     for request in requests.iter().cycle() {
                         let asked = Instant::now();
@@ -128,19 +181,6 @@ pub(crate) fn round(server: &Server, tokens: &[String], connections: Connections
     latencies.sort();
     let requests = u32::try_from(latencies.len()).expect("a round is short");
     Round { requests, wall, cpu, p50: latencies[latencies.len() / 2] }
-}
-
-/// A question as Traefik asks it.
-fn request(token: &str, connections: Connections) -> Vec<u8> {
-    let connection = if connections == Connections::Kept { "keep-alive" } else { "close" };
-    format!(
-        "GET /verify HTTP/1.1\r\nHost: 127.0.0.1:4180\r\nUser-Agent: curl/8.5.0\r\nAccept: */*\r\n\
-         Accept-Encoding: gzip\r\nAuthorization: Bearer {token}\r\nX-Forwarded-For: 127.0.0.1\r\n\
-         X-Forwarded-Host: traces.example.com\r\nX-Forwarded-Method: GET\r\nX-Forwarded-Port: 80\r\n\
-         X-Forwarded-Proto: http\r\nX-Forwarded-Uri: /api/v1/exchanges?limit=50\r\n\
-         X-Real-Ip: 127.0.0.1\r\nConnection: {connection}\r\n\r\n"
-    )
-    .into_bytes()
 }
 
 struct Client {

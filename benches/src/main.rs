@@ -11,24 +11,49 @@ mod cluster;
 mod engine;
 mod gateway;
 mod load;
+mod memory;
 mod paired;
+mod proxied;
 mod report;
 mod store;
 mod verify;
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
-const HELP: &str = "usage: benches [engine|verify|gateway|store]...   all of them if none is named";
+const HELP: &str = "\
+usage: benches [engine|verify|gateway|memory|traefik|store]... [--traefik PROGRAM]
+
+All of them if none is named; `traefik` needs its program.";
+
+/// Goals that no row here is about.
+const NEVER_MEASURED: [&str; 3] = [
+    "p50 at 30,000 requests/s (the load here is closed loop)",
+    "against a caching Go verifier and HAProxy",
+    "memory at 1,000,000 tokens (the row here has 100,000)",
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    if let ["serve", role] = words.as_slice() {
-        gateway::serve(role);
-        return ExitCode::SUCCESS;
+    match words.as_slice() {
+        ["serve", role] if role.starts_with("memory-") => {
+            memory::serve(role);
+            return ExitCode::SUCCESS;
+        }
+        ["serve", role] => {
+            gateway::serve(role);
+            return ExitCode::SUCCESS;
+        }
+        _ => {}
     }
-    let known = ["verify", "engine", "gateway", "store"];
-    if !words.iter().all(|word| known.contains(word)) {
+    let (words, traefik) = match words.as_slice() {
+        [words @ .., "--traefik", program] => (words, Some(Path::new(*program))),
+        words => (words, None),
+    };
+    let known = ["verify", "engine", "gateway", "memory", "traefik", "store"];
+    if (words.contains(&"traefik") && traefik.is_none())
+        || !words.iter().all(|word| known.contains(word))
+    {
         #[expect(clippy::print_stderr, reason = "this is a command line")]
         {
             eprintln!("{HELP}");
@@ -46,9 +71,26 @@ fn main() -> ExitCode {
     if wanted("gateway") {
         gateway::run(&mut report);
     }
+    if wanted("memory") {
+        memory::run(&mut report);
+    }
+    if let Some(program) = traefik.filter(|_| wanted("traefik")) {
+        proxied::run(&mut report, program);
+    }
     if wanted("store") {
         store::run(&mut report);
     }
-    report.end();
+    let mut left_out = NEVER_MEASURED.to_vec();
+    for (name, goal) in [
+        ("gateway", "/verify with cached tokens"),
+        ("verify", "cold verification"),
+        ("memory", "memory of a cached token"),
+        ("traefik", "through Traefik"),
+    ] {
+        if !wanted(name) || (name == "traefik" && traefik.is_none()) {
+            left_out.push(goal);
+        }
+    }
+    report.end(&left_out);
     ExitCode::SUCCESS
 }

@@ -30,11 +30,30 @@ impl Report {
         println!("{what:<40} {against:<24} {:<24} {verdict}", ratio.to_string());
     }
 
+    /// A row about an amount that is no ratio.
+    pub(crate) fn amount(&mut self, what: &str, amount: f64, unit: &str, goal: f64) {
+        let verdict = if amount <= goal {
+            "reached".to_owned()
+        } else {
+            self.missed += 1;
+            format!("missed by {:.0} %", (amount / goal - 1.0) * 100.0)
+        };
+        println!(
+            "{what:<40} {:<24} {:<24} <= {goal:.0}  {verdict}",
+            "",
+            format!("{amount:.0} {unit}")
+        );
+    }
+
     pub(crate) fn note(text: impl AsRef<str>) {
         println!("{}", text.as_ref());
     }
 
-    pub(crate) fn end(&self) {
+    /// Tells what is not among the rows, so that nobody takes silence for an answer.
+    pub(crate) fn end(&self, left_out: &[&str]) {
+        if !left_out.is_empty() {
+            println!("Goals that this run has not measured: {}.", left_out.join("; "));
+        }
         if self.missed > 0 {
             println!(
                 "{} goals were missed; the README says what is known about them.",

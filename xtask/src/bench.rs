@@ -6,33 +6,35 @@ use crate::{Failure, components, place, process};
 ///
 /// # Errors
 ///
-/// If PostgreSQL is needed and cannot be had, or if the build or a benchmark fails.
+/// If PostgreSQL or Traefik is needed and cannot be had, or if the build or a benchmark fails.
 pub(crate) fn run(arguments: &[&str]) -> Result<(), Failure> {
-    if needs_postgres(arguments) {
+    if wanted(arguments, "store") {
         components::postgres()?;
     }
+    let traefik = wanted(arguments, "traefik").then(components::traefik).transpose()?;
     process::run(
         place::cargo()
             .args(["run", "--quiet", "--release", "--locked", "--package", "benches", "--"])
-            .args(arguments),
+            .args(arguments)
+            .args(traefik.iter().flat_map(|program| ["--traefik".as_ref(), program.as_os_str()])),
     )
 }
 
-/// Only the rows about the store ask for a server; they are among all rows.
-fn needs_postgres(arguments: &[&str]) -> bool {
-    arguments.is_empty() || arguments.contains(&"store")
+/// Without arguments all rows are measured.
+fn wanted(arguments: &[&str], rows: &str) -> bool {
+    arguments.is_empty() || arguments.contains(&rows)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::needs_postgres;
+    use super::wanted;
 
     #[test]
-    fn a_server_is_fetched_for_the_rows_that_ask_one() {
+    fn a_component_is_fetched_for_the_rows_that_need_it() {
         for (arguments, needed) in
             [(&[] as &[&str], true), (&["engine", "store"], true), (&["engine", "verify"], false)]
         {
-            assert_eq!(needs_postgres(arguments), needed, "{arguments:?}");
+            assert_eq!(wanted(arguments, "store"), needed, "{arguments:?}");
         }
     }
 }
