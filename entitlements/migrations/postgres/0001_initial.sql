@@ -3,6 +3,13 @@
 -- Names compare byte by byte (COLLATE "C"), so that what looks alike is not the same, and the
 -- order is the same on every server.
 
+-- Which store this is: a copy of another one is not that one.
+CREATE TABLE store_identity (
+    one BIGINT PRIMARY KEY CHECK (one = 1),
+    id  TEXT COLLATE "C" NOT NULL CHECK (length(id) = 32)
+);
+INSERT INTO store_identity (one, id) VALUES (1, replace(gen_random_uuid()::TEXT, '-', ''));
+
 CREATE TABLE tenants (
     id            TEXT COLLATE "C" PRIMARY KEY CHECK (id ~ '^[a-z0-9][a-z0-9-]{0,62}$'),
     name          TEXT NOT NULL CHECK (length(name) BETWEEN 1 AND 200),
@@ -61,7 +68,7 @@ CREATE TABLE licenses (
     signed_doc     BYTEA,
     key_id         TEXT,
     created_at     BIGINT NOT NULL,
-    created_by     TEXT NOT NULL CHECK (length(trim(created_by)) > 0),
+    created_by     TEXT NOT NULL CHECK (length(btrim(created_by, E' \t\n\x0b\f\r')) > 0),
     CHECK (ends_at IS NULL OR ends_at > starts_at),
     CHECK (kind <> 'trial' OR (grace_s = 0 AND ends_at IS NOT NULL)),
     CHECK (kind = 'addon' OR quantity = 1),
@@ -81,10 +88,11 @@ CREATE TABLE overrides (
     starts_at  BIGINT NOT NULL,
     ends_at    BIGINT,
     permanent  BIGINT NOT NULL DEFAULT 0 CHECK (permanent IN (0, 1)),
-    reason     TEXT NOT NULL CHECK (length(trim(reason)) >= 5),
+    -- At least five characters that are not blank.
+    reason     TEXT NOT NULL CHECK (length(translate(reason, E' \t\n\x0b\f\r', '')) >= 5),
     ticket     TEXT,
     created_at BIGINT NOT NULL,
-    created_by TEXT NOT NULL CHECK (length(trim(created_by)) > 0),
+    created_by TEXT NOT NULL CHECK (length(btrim(created_by, E' \t\n\x0b\f\r')) > 0),
     revoked_at BIGINT,
     revoked_by TEXT,
     CHECK ((ends_at IS NULL) = (permanent = 1)),
@@ -94,11 +102,13 @@ CREATE TABLE overrides (
 );
 CREATE INDEX overrides_by_tenant ON overrides (tenant_id);
 
--- The feed: one row for each change of a tenant, in the order of commits.
+-- The feed: one row for each change of a tenant, in the order of commits. The mark is random: a
+-- reader that has seen a place and its mark sees whether history is still the same.
 CREATE TABLE changes (
     seq       BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     tenant_id TEXT COLLATE "C" NOT NULL,
     revision  BIGINT NOT NULL,
+    mark      TEXT COLLATE "C" NOT NULL DEFAULT replace(gen_random_uuid()::TEXT, '-', ''),
     at        BIGINT NOT NULL DEFAULT (extract(epoch FROM clock_timestamp()) * 1000000)::BIGINT
 );
 
@@ -178,11 +188,12 @@ END $$;
 
 CREATE FUNCTION license_changes() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
-    IF NEW.id <> OLD.id OR NEW.tenant_id <> OLD.tenant_id THEN
-        RAISE EXCEPTION 'a license keeps its id and tenant' USING ERRCODE = 'restrict_violation';
+    IF OLD.revoked_at IS NOT NULL THEN
+        RAISE EXCEPTION 'a revoked license stays as it is' USING ERRCODE = 'restrict_violation';
     END IF;
-    IF OLD.revoked_at IS NOT NULL AND NEW.revoked_at IS DISTINCT FROM OLD.revoked_at THEN
-        RAISE EXCEPTION 'a revoked license stays revoked' USING ERRCODE = 'restrict_violation';
+    IF (NEW.id, NEW.tenant_id, NEW.source, NEW.source_ref)
+       IS DISTINCT FROM (OLD.id, OLD.tenant_id, OLD.source, OLD.source_ref) THEN
+        RAISE EXCEPTION 'a license keeps its id, tenant and source' USING ERRCODE = 'restrict_violation';
     END IF;
     RETURN NEW;
 END $$;
@@ -192,22 +203,39 @@ BEGIN
     IF NEW.id <> OLD.id OR NEW.tenant_id <> OLD.tenant_id THEN
         RAISE EXCEPTION 'an override keeps its id and tenant' USING ERRCODE = 'restrict_violation';
     END IF;
-    IF OLD.revoked_at IS NOT NULL AND NEW.revoked_at IS DISTINCT FROM OLD.revoked_at THEN
-        RAISE EXCEPTION 'a revoked override stays revoked' USING ERRCODE = 'restrict_violation';
+    IF OLD.revoked_at IS NOT NULL THEN
+        RAISE EXCEPTION 'a revoked override stays as it is' USING ERRCODE = 'restrict_violation';
     END IF;
     RETURN NEW;
 END $$;
 
 CREATE FUNCTION overrides_apart() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
-    IF EXISTS (
+    IF NEW.revoked_at IS NULL AND EXISTS (
         SELECT 1 FROM overrides o
         WHERE o.tenant_id = NEW.tenant_id AND o.feature = NEW.feature AND o.effect = NEW.effect
-          AND o.revoked_at IS NULL
+          AND o.id <> NEW.id AND o.revoked_at IS NULL
           AND o.starts_at < COALESCE(NEW.ends_at, 9223372036854775807)
           AND NEW.starts_at < COALESCE(o.ends_at, 9223372036854775807)) THEN
         RAISE EXCEPTION 'an override with this effect is in force in that time; revoke it first'
             USING ERRCODE = 'exclusion_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE FUNCTION tenant_open() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    IF EXISTS (SELECT 1 FROM tenants WHERE id = NEW.tenant_id AND status = 'closed') THEN
+        RAISE EXCEPTION 'the tenant is closed' USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE FUNCTION organization_changes() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    IF NEW.issuer <> OLD.issuer OR NEW.organization_id <> OLD.organization_id THEN
+        RAISE EXCEPTION 'an organization keeps its name; unmap it and map another'
+            USING ERRCODE = 'restrict_violation';
     END IF;
     RETURN NEW;
 END $$;
@@ -253,11 +281,17 @@ CREATE TRIGGER tenants_revised AFTER UPDATE ON tenants
 FOR EACH ROW WHEN (NEW.revision <> OLD.revision) EXECUTE FUNCTION feed();
 CREATE TRIGGER organizations_changed AFTER INSERT OR UPDATE OR DELETE ON tenant_organizations
 FOR EACH ROW EXECUTE FUNCTION tenant_revised();
+CREATE TRIGGER organizations_checked BEFORE UPDATE ON tenant_organizations
+FOR EACH ROW EXECUTE FUNCTION organization_changes();
+CREATE TRIGGER organizations_are_of_open_tenants BEFORE INSERT OR UPDATE OF tenant_id ON tenant_organizations
+FOR EACH ROW EXECUTE FUNCTION tenant_open();
+CREATE TRIGGER licenses_are_of_open_tenants BEFORE INSERT ON licenses
+FOR EACH ROW EXECUTE FUNCTION tenant_open();
 CREATE TRIGGER licenses_checked BEFORE UPDATE ON licenses
 FOR EACH ROW EXECUTE FUNCTION license_changes();
 CREATE TRIGGER licenses_changed AFTER INSERT OR UPDATE ON licenses
 FOR EACH ROW EXECUTE FUNCTION tenant_revised();
-CREATE TRIGGER overrides_apart BEFORE INSERT ON overrides
+CREATE TRIGGER overrides_apart BEFORE INSERT OR UPDATE ON overrides
 FOR EACH ROW EXECUTE FUNCTION overrides_apart();
 CREATE TRIGGER overrides_checked BEFORE UPDATE ON overrides
 FOR EACH ROW EXECUTE FUNCTION override_changes();
@@ -276,10 +310,17 @@ CREATE TRIGGER overrides_stay BEFORE DELETE OR TRUNCATE ON overrides
 FOR EACH STATEMENT EXECUTE FUNCTION never('overrides are revoked, never deleted');
 CREATE TRIGGER catalogs_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON catalogs
 FOR EACH STATEMENT EXECUTE FUNCTION never('catalogs are kept, and do not change');
-CREATE TRIGGER changes_stay BEFORE UPDATE OR TRUNCATE ON changes
+CREATE TRIGGER current_catalog_stays BEFORE DELETE OR TRUNCATE ON "current_catalog"
+FOR EACH STATEMENT EXECUTE FUNCTION never('a store keeps its current catalog');
+CREATE TRIGGER store_identity_stays BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON store_identity
+FOR EACH STATEMENT EXECUTE FUNCTION never('a store keeps its identity');
+CREATE TRIGGER changes_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON changes
 FOR EACH STATEMENT EXECUTE FUNCTION never('the feed is not rewritten');
 CREATE TRIGGER audit_stays BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_log
 FOR EACH STATEMENT EXECUTE FUNCTION never('audit_log is append-only');
 
+CREATE TRIGGER anchors_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_anchors
+FOR EACH STATEMENT EXECUTE FUNCTION never('audit_anchors is append-only');
+
 -- The owner could still drop the triggers; whoever runs the service as another role cannot.
-REVOKE UPDATE, DELETE, TRUNCATE ON audit_log FROM PUBLIC;
+REVOKE UPDATE, DELETE, TRUNCATE ON audit_log, audit_anchors, changes FROM PUBLIC;

@@ -119,6 +119,8 @@ async fn statuses(store: Arc<dyn Store>) {
     let again = Change::AddTenant { id: id("acme"), name: "x".to_owned(), organizations: vec![] };
     refused(&store, again).await;
     refused(&store, grant("acme", license("lic_1"))).await;
+    let organization = organization("https://id.test");
+    refused(&store, Change::MapOrganization { tenant: id("acme"), organization }).await;
 }
 
 async fn licenses(store: Arc<dyn Store>) {
@@ -244,6 +246,8 @@ async fn overrides(store: Arc<dyn Store>) {
     let no_reason =
         Override { reason: "  x  ".to_owned(), ..exception("ovr_5", yes(), -9, Some(-8)) };
     refused(&store, change(&no_reason)).await;
+    let blanks = Override { reason: "no\t\t\n go".to_owned(), ..no_reason };
+    refused(&store, change(&blanks)).await;
 
     let record = store.load(&id("acme")).await.expect("it answers").expect("it is there");
     assert_eq!(record.overrides, [first, next, denial]);

@@ -275,7 +275,8 @@ impl Contents {
                 Ok(done(id, format!("tenant {id}"), None, Some(after)))
             }
             Change::MapOrganization { tenant, organization } => {
-                self.tenant(tenant)?;
+                let open = self.tenant(tenant)?.status != TenantStatus::Closed;
+                allow(open, &format!("tenant `{tenant}` is closed"))?;
                 self.map(tenant, organization)?;
                 let after = organization_json(tenant, organization);
                 Ok(done(tenant, format!("organization {organization}"), None, Some(after)))
@@ -370,7 +371,9 @@ impl Contents {
     }
 
     fn except(&mut self, tenant: &TenantId, new: &Override) -> Result<Done, StoreError> {
-        allow(new.reason.trim().len() >= 5, "a reason has at least 5 characters")?;
+        let blank = |c: char| matches!(c, ' ' | '\t'..='\r');
+        let reason = new.reason.chars().filter(|c| !blank(*c)).count() >= 5;
+        allow(reason, "a reason has at least 5 characters that are not blank")?;
         allow(new.ends_at.is_none_or(|end| end > new.starts_at), "ends_at is after starts_at")?;
         let record = self.tenant(tenant)?;
         let same = |a: &Effect, b: &Effect| a.as_str() == b.as_str();

@@ -4,6 +4,8 @@ mod catalog;
 mod edge_cases;
 mod oracle;
 mod outage;
+#[path = "../shared/forbidden.rs"]
+mod forbidden;
 mod plans;
 mod resolve;
 mod service;

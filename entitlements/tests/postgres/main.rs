@@ -7,3 +7,5 @@ mod cluster;
 mod copy;
 mod push;
 mod rules;
+#[path = "../shared/forbidden.rs"]
+mod forbidden;

@@ -41,7 +41,7 @@ async fn rows_changed(
             add_tenant(tx, id, name, organizations, at).await
         }
         Change::MapOrganization { tenant, organization } => {
-            known_tenant(tx, tenant).await?;
+            open_tenant(tx, tenant).await?;
             map(tx, tenant, organization, at).await?;
             Ok(Done {
                 tenant: tenant.clone(),
@@ -221,9 +221,7 @@ async fn grant(
     license: &License,
     by: &Actor,
 ) -> Result<Done, StoreError> {
-    if known_tenant(tx, tenant).await? == TenantStatus::Closed {
-        return Err(Refusal::Forbidden(format!("tenant `{tenant}` is closed")).into());
-    }
+    open_tenant(tx, tenant).await?;
     sqlx::query(
         "INSERT INTO licenses (id, tenant_id, kind, plan, catalog_digest, quantity, starts_at, ends_at,
                                grace_s, source, source_ref, created_at, created_by)
@@ -348,6 +346,13 @@ async fn append(
     tx: &mut Connection,
     change: &Change,
     done: &Done,
+async fn open_tenant(tx: &mut Connection, id: &TenantId) -> Result<(), StoreError> {
+    match known_tenant(tx, id).await? {
+        TenantStatus::Closed => Err(Refusal::Forbidden(format!("tenant `{id}` is closed")).into()),
+        TenantStatus::Active | TenantStatus::Suspended => Ok(()),
+    }
+}
+
     by: &Actor,
     at: SystemTime,
 ) -> Result<(), StoreError> {

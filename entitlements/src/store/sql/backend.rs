@@ -167,7 +167,8 @@ impl Store for Sql {
             let mut transaction = writing(self.writer()?).await?;
             sqlx::query(
                 "INSERT INTO catalogs (digest, name, body, published_at, published_by)
-                 VALUES ($1, $2, $3, $4, $5) ON CONFLICT (digest) DO NOTHING",
+                 SELECT $1, $2, $3, $4, $5
+                 WHERE NOT EXISTS (SELECT 1 FROM catalogs WHERE digest = $1)",
             )
             .bind(catalog.digest())
             .bind(catalog.name())

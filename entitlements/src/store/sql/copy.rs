@@ -69,6 +69,10 @@ pub(super) async fn fill(writer: &Pool, contents: &Contents) -> Result<(), Store
                 query = match cell {
                     // It grows with each row that follows, and is set at the end.
                     Cell::Integer(_) if *column == REVISION => query.bind(1_i64),
+                    // A closed tenant gets no rows any more: it is closed at the end.
+                    Cell::Text(Some(word)) if *column == STATUS && word == CLOSED => {
+                        query.bind("active")
+                    }
                     Cell::Integer(number) => query.bind(*number),
                     Cell::Text(text) => query.bind(text.as_deref()),
                     Cell::Bytes(bytes) => query.bind(bytes.as_deref()),
@@ -100,12 +104,21 @@ async fn set_revisions(
     for row in &given.rows {
         let mut id = None;
         let mut revision = None;
+        let mut closed = false;
         for ((column, _), cell) in table.columns.iter().zip(row) {
             match (*column, cell) {
                 ("id", Cell::Text(text)) => id = text.as_deref(),
                 (REVISION, Cell::Integer(number)) => revision = *number,
+                (STATUS, Cell::Text(word)) => closed = word.as_deref() == Some(CLOSED),
                 _ => {}
             }
+        }
+        if closed {
+            sqlx::query("UPDATE tenants SET status = 'closed' WHERE id = $1")
+                .bind(id)
+                .execute(&mut *transaction)
+                .await
+                .map_err(refused)?;
         }
         sqlx::query("UPDATE tenants SET revision = $2 WHERE id = $1 AND revision < $2")
             .bind(id)
@@ -128,6 +141,8 @@ fn cells(table: &Table, row: &Row) -> Result<Vec<Cell>, sqlx::Error> {
 
 const TENANTS: &str = "tenants";
 const REVISION: &str = "revision";
+const STATUS: &str = "status";
+const CLOSED: &str = "closed";
 /// In the order in which they refer to each other.
 const TABLES: &[Table] = &[
     Table {
@@ -136,7 +151,7 @@ const TABLES: &[Table] = &[
         columns: &[
             ("id", Text),
             ("name", Text),
-            ("status", Text),
+            (STATUS, Text),
             ("status_reason", Text),
             (REVISION, Integer),
             ("created_at", Integer),
