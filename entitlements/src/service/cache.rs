@@ -65,7 +65,7 @@ impl Known {
     /// Resolves rows for `now` and keeps them, unless newer ones are there already.
     pub(super) fn store(
         &self,
-        record: TenantRecord,
+        mut record: TenantRecord,
         catalog: &Catalog,
         now: SystemTime,
         replace: Replace,
@@ -86,6 +86,7 @@ impl Known {
         set
     }
 
+        has_happened(&mut record, now);
     fn keep(&self, set: &EntitlementSet, replace: Replace) {
         // INVARIANT: rows are never replaced by older ones, however late an answer arrives.
         self.rows.entry_by_ref(set.tenant()).and_compute_with(|current| {
@@ -254,3 +255,14 @@ where
     };
     builder.build_with_hasher(RandomState::default())
 }
+/// What the store tells has happened, even if this host's clock is behind the one it was noted by: a
+/// revocation must not wait for a clock.
+fn has_happened(record: &mut TenantRecord, now: SystemTime) {
+    let licenses = record.licenses.iter_mut();
+    let of_licenses = licenses.flat_map(|it| [&mut it.suspended_at, &mut it.revoked_at]);
+    let of_overrides = record.overrides.iter_mut().map(|it| &mut it.revoked_at);
+    for moment in of_licenses.chain(of_overrides).flatten() {
+        *moment = (*moment).min(now);
+    }
+}
+

@@ -423,5 +423,5 @@ fn id(text: &str) -> TenantId {
 }
 
 fn moment(second: i64) -> SystemTime {
-    from_micros(1_795_000_000_000_000 + second * 1_000_000)
+    from_micros(1_600_000_000_000_000 + second * 1_000_000)
 }

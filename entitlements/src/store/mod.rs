@@ -117,6 +117,9 @@ pub trait Store: Send + Sync + 'static {
         at: SystemTime,
     ) -> Answer<'a, Receipt>;
 
+    ///
+    /// `at` is the writer's now. Where a database has a clock of its own, what is later than that
+    /// clock counts as made, and as begun, at that clock's now.
     /// The audit entries after one, the oldest first.
     fn audit(&self, after: u64, limit: u32) -> Answer<'_, Vec<AuditEntry>>;
 

@@ -3,6 +3,8 @@
 //! Every test here needs the programs of PostgreSQL 15 or newer and is therefore left out by a
 //! plain `cargo test`, which says so.
 
+#[path = "../shared/clocks.rs"]
+mod clocks;
 mod cluster;
 mod copy;
 mod push;

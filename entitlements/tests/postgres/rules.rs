@@ -166,6 +166,15 @@ async fn the_database_refuses_what_must_never_happen() {
         let code = error.code().expect("the server says why");
         assert!(code.starts_with("23"), "{statement}: {code}: {error}");
     }
+    assert_eq!(store.contents().await.expect("it answers").digest(), before);
+}
+
+/// A database whose clock decides: what a writer with another clock does counts at once.
+#[tokio::test]
+#[ignore = "needs PostgreSQL; run cargo xtask test"]
+async fn a_clock_that_is_ahead_neither_postpones_a_grant_nor_a_revocation() {
+    let database = Database::new().await;
+    crate::clocks::a_writer_is_ahead(opened(&database).await, &database.url()).await;
 }
 
 /// A change by hand reaches running services too: the triggers feed it.

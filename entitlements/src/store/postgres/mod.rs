@@ -166,3 +166,5 @@ fn corrupt(place: &str, error: impl std::fmt::Display) -> StoreError {
 const UNDEFINED_TABLE: &str = "42P01";
 /// The longest that a connection may take.
 const REACHED_WITHIN: Duration = Duration::from_secs(5);
+/// Microseconds since 1970 by the database's clock.
+const NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::BIGINT";

@@ -4,8 +4,8 @@
 
 use std::time::SystemTime;
 
-use super::{Connection, Pool, refused, rows, writing};
-use crate::model::time::to_micros;
+use super::{Connection, NOW, Pool, refused, rows, writing};
+use crate::model::time::{from_micros, to_micros};
 use crate::model::{License, Override, TenantId, TenantStatus};
 use crate::store::change::{
     Done, license_json, organization_json, override_json, status_json, tenant_json,
@@ -19,6 +19,11 @@ pub(super) async fn apply(
     at: SystemTime,
 ) -> Result<Receipt, StoreError> {
     let mut transaction = writing(writer).await?;
+    // A change is made now, and the database says when that is: a writer whose clock is ahead must
+    // not postpone a revocation.
+    let now: i64 = sqlx::query_scalar(NOW).fetch_one(&mut *transaction).await.map_err(refused)?;
+    let change = &begun(change, at, from_micros(now));
+    let at = at.min(from_micros(now));
     let done = rows_changed(&mut transaction, change, by, at).await?;
     append(&mut transaction, change, &done, by, at).await?;
     let revision: i64 = sqlx::query_scalar("SELECT revision FROM tenants WHERE id = $1")
@@ -28,6 +33,27 @@ pub(super) async fn apply(
         .map_err(refused)?;
     transaction.commit().await.map_err(refused)?;
     Ok(Receipt { tenant: done.tenant, revision: revision.unsigned_abs() })
+}
+
+/// The change with what has begun by the writer's clock begun by the database's, too.
+fn begun(change: &Change, at: SystemTime, now: SystemTime) -> Change {
+    let mut change = change.clone();
+    let ahead = |starts_at: SystemTime, at: SystemTime| starts_at <= at && now < starts_at;
+    match &mut change {
+        Change::GrantLicense { license, .. } => {
+            if ahead(license.starts_at, license.created_at) {
+                license.starts_at = now;
+            }
+            license.created_at = license.created_at.min(now);
+        }
+        Change::AddOverride { exception, .. } => {
+            if ahead(exception.starts_at, at) {
+                exception.starts_at = now;
+            }
+        }
+        _ => {}
+    }
+    change
 }
 
 async fn rows_changed(
@@ -320,6 +346,13 @@ async fn known_tenant(tx: &mut Connection, id: &TenantId) -> Result<TenantStatus
     }
 }
 
+async fn open_tenant(tx: &mut Connection, id: &TenantId) -> Result<(), StoreError> {
+    match known_tenant(tx, id).await? {
+        TenantStatus::Closed => Err(Refusal::Forbidden(format!("tenant `{id}` is closed")).into()),
+        TenantStatus::Active | TenantStatus::Suspended => Ok(()),
+    }
+}
+
 async fn known_license(tx: &mut Connection, id: &str) -> Result<(TenantId, License), StoreError> {
     match rows::license(tx, id).await? {
         Some(found) => Ok(found),
@@ -346,13 +379,6 @@ async fn append(
     tx: &mut Connection,
     change: &Change,
     done: &Done,
-async fn open_tenant(tx: &mut Connection, id: &TenantId) -> Result<(), StoreError> {
-    match known_tenant(tx, id).await? {
-        TenantStatus::Closed => Err(Refusal::Forbidden(format!("tenant `{id}` is closed")).into()),
-        TenantStatus::Active | TenantStatus::Suspended => Ok(()),
-    }
-}
-
     by: &Actor,
     at: SystemTime,
 ) -> Result<(), StoreError> {

@@ -153,3 +153,5 @@ fn corrupt(place: &str, error: impl std::fmt::Display) -> StoreError {
 const SQLITE_CORRUPT: u32 = 11;
 const SQLITE_CONSTRAINT: u32 = 19;
 const SQLITE_NOTADB: u32 = 26;
+/// Microseconds since 1970 by the database's clock, which is this host's.
+const NOW: &str = "SELECT CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)";
