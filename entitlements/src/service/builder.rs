@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 use super::cache::Known;
 use super::flight::Flights;
 use super::keep::{self, Extras, Keeper};
-use super::watch::{self, Connector};
-use super::{EntitlementService, Handle, Health, Shared};
+use super::watch::{self, Connector, Course};
+use super::{EntitlementService, Handle, Health, Shared, plans};
 use crate::catalog::Catalog;
 use crate::snapshot::SnapshotKey;
 use crate::store::{Mode, Store, StoreError};
@@ -54,7 +54,7 @@ impl EntitlementServiceBuilder {
     }
 
     /// How long what is known may be used while the store cannot be asked; 24 hours unless another
-    /// time is given. Zero: a request fails as soon as the store is known to be down.
+    /// time is given. Zero: what is known ends with the few seconds for which it counts as fresh.
     #[must_use]
     pub fn max_stale(mut self, max_stale: Duration) -> Self {
         self.max_stale = max_stale;
@@ -104,29 +104,32 @@ impl EntitlementServiceBuilder {
         self
     }
 
-    /// Opens the store, publishes the catalog in it unless it is read only, and starts to follow
-    /// it. With a snapshot that can be used, a store that does not answer is waited for in the
-    /// background.
+    /// Opens the store and starts to follow it. With a snapshot that can be used, a store that does
+    /// not answer is waited for in the background.
+    ///
+    /// The catalog is published in the store a moment later, unless the store is read only or has it
+    /// as its current one. If that fails, the log says so; no answer depends on it.
     ///
     /// # Errors
     ///
-    /// If the store cannot be opened, read or, unless it is read only, written.
+    /// If the store cannot be opened or read.
     pub async fn connect(self) -> Result<EntitlementService, StoreError> {
         let (shared, connector, keeper) = self.into_parts();
+        let shared = Arc::new(shared);
         let restored = shared.runs_on_a_snapshot();
-        let position = match reach(&shared, &connector).await {
-            Ok(position) => Some(position),
-            Err(error) if restored && error.is_temporary() => None,
+        let course = match watch::reach_first(&shared, &connector).await {
+            Ok(course) => course,
+            Err(error) if restored && error.is_temporary() => Course::default(),
             Err(error) => return Err(error),
         };
-        Ok(spawn(shared, connector, keeper, position))
+        Ok(spawn(shared, connector, keeper, course))
     }
 
     /// Starts without waiting for the store: until it is there, every question fails as
     /// unavailable, unless a snapshot has the answer; then the service becomes ready by itself.
     pub fn start(self) -> EntitlementService {
         let (shared, connector, keeper) = self.into_parts();
-        spawn(shared, connector, keeper, None)
+        spawn(Arc::new(shared), connector, keeper, Course::default())
     }
 
     /// A service before a store that nobody else changes: there is nothing to follow.
@@ -166,27 +169,17 @@ impl EntitlementServiceBuilder {
     }
 }
 
-/// Opens the store and makes sure that what is at hand is what it says.
-async fn reach(shared: &Shared, connector: &Connector) -> Result<u64, StoreError> {
-    let store = watch::first_open(shared, connector).await?;
-    let position = if shared.runs_on_a_snapshot() {
-        watch::first_sweep(shared, store.as_ref()).await?
-    } else {
-        watch::first_look(shared, store.as_ref()).await?
-    };
-    shared.put_store(Some(store));
-    Ok(position)
-}
-
 fn spawn(
-    shared: Shared,
+    shared: Arc<Shared>,
     connector: Connector,
     keeper: Option<Keeper>,
-    position: Option<u64>,
+    course: Course,
 ) -> EntitlementService {
-    let shared = Arc::new(shared);
-    let mut tasks =
-        vec![tokio::spawn(watch::follow(Arc::clone(&shared), connector, position)).abort_handle()];
+    let plans = plans::watch(Arc::clone(&shared), connector.mode());
+    let mut tasks = vec![
+        tokio::spawn(watch::follow(Arc::clone(&shared), connector, course)).abort_handle(),
+        tokio::spawn(plans).abort_handle(),
+    ];
     if let Some(keeper) = keeper {
         let keeping = keep::keep(Arc::clone(&shared), Arc::new(keeper));
         tasks.push(tokio::spawn(keeping).abort_handle());

@@ -4,9 +4,10 @@
 //! Rows are cached, not answers: an entry whose next boundary has passed is resolved again from
 //! the same rows, so that starts, ends and graces apply whether the store can be asked or not.
 
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use foldhash::fast::RandomState;
@@ -28,6 +29,12 @@ pub(super) struct Known {
     organizations: Cache<Organization, TenantId, RandomState>,
     unknown_tenants: Cache<TenantId, SystemTime, RandomState>,
     unknown_organizations: Cache<Organization, SystemTime, RandomState>,
+    /// Tenants whose rows cannot be read, since when, and why.
+    unreadable: Cache<TenantId, (SystemTime, String), RandomState>,
+    /// The organizations that name each tenant.
+    named: Mutex<HashMap<TenantId, HashSet<Organization>>>,
+    /// How many of them there may be before those are left out that the cache has given up.
+    named_at_most: usize,
     /// Grows with every change that is heard of: what was asked for before it is not kept.
     epoch: AtomicU64,
     /// Grows with everything that a snapshot would hold otherwise.
@@ -41,6 +48,9 @@ impl Known {
             organizations: cache(capacity, None),
             unknown_tenants: cache(UNKNOWN_AT_MOST, Some(UNKNOWN_FOR)),
             unknown_organizations: cache(UNKNOWN_AT_MOST, Some(UNKNOWN_FOR)),
+            unreadable: cache(UNKNOWN_AT_MOST, Some(UNKNOWN_FOR)),
+            named: Mutex::default(),
+            named_at_most: usize::try_from(capacity).unwrap_or(usize::MAX).saturating_mul(2),
             epoch: AtomicU64::new(0),
             changes: AtomicU64::new(0),
         }
@@ -58,7 +68,13 @@ impl Known {
             return Some(set);
         }
         let fresh = resolve_shared(catalog, Arc::clone(set.record()), now);
-        self.keep(&fresh, Replace::Newer);
+        // Only the same rows are resolved anew: those that were forgotten or replaced meanwhile
+        // must not come back.
+        self.rows.entry_by_ref(id).and_compute_with(|current| {
+            let same =
+                current.is_some_and(|it| Arc::ptr_eq(it.into_value().record(), set.record()));
+            if same { Op::Put(fresh.clone()) } else { Op::Nop }
+        });
         Some(fresh)
     }
 
@@ -70,6 +86,7 @@ impl Known {
         now: SystemTime,
         replace: Replace,
     ) -> EntitlementSet {
+        has_happened(&mut record, now);
         self.store_shared(Arc::new(record), catalog, now, replace)
     }
 
@@ -86,7 +103,6 @@ impl Known {
         set
     }
 
-        has_happened(&mut record, now);
     fn keep(&self, set: &EntitlementSet, replace: Replace) {
         // INVARIANT: rows are never replaced by older ones, however late an answer arrives.
         self.rows.entry_by_ref(set.tenant()).and_compute_with(|current| {
@@ -122,22 +138,50 @@ impl Known {
     }
 
     pub(super) fn map(&self, organization: Organization, tenant: TenantId) {
+        // INVARIANT: what the cache has stands here, too. The reverse does not hold: what the cache
+        // gives up by itself stays here until there is too much of it.
+        let mut named = self.named();
+        if named.len() > self.named_at_most {
+            named.clear();
+            for (organization, tenant) in &self.organizations {
+                named.entry(tenant).or_default().insert(Organization::clone(&organization));
+            }
+        }
+        named.entry(tenant.clone()).or_default().insert(organization.clone());
         self.organizations.insert(organization, tenant);
+        drop(named);
         self.changed();
     }
 
     pub(super) fn unmap(&self, organization: &Organization) {
-        self.organizations.invalidate(organization);
+        let mut named = self.named();
+        if let Some(tenant) = self.organizations.remove(organization)
+            && let Some(organizations) = named.get_mut(&tenant)
+        {
+            organizations.remove(organization);
+            if organizations.is_empty() {
+                named.remove(&tenant);
+            }
+        }
+        drop(named);
         self.changed();
     }
 
-    /// The organizations that are known to name one of the tenants.
-    pub(super) fn organizations_of(
-        &self,
-        concerned: impl Fn(&TenantId) -> bool,
-    ) -> Vec<Organization> {
-        let known = self.organizations.iter().filter(|(_, tenant)| concerned(tenant));
-        known.map(|(organization, _)| Organization::clone(&organization)).collect()
+    /// The organizations that are known to name a tenant.
+    pub(super) fn organizations_of(&self, tenant: &TenantId) -> Vec<Organization> {
+        let known = self.named().get(tenant).cloned().unwrap_or_default();
+        let still = |it: &Organization| self.organizations.get(it).as_ref() == Some(tenant);
+        known.into_iter().filter(still).collect()
+    }
+
+    /// The organizations that are known to name a tenant that is none of these.
+    pub(super) fn organizations_without(&self, tenants: &HashSet<TenantId>) -> Vec<Organization> {
+        let others = self.organizations.iter().filter(|(_, tenant)| !tenants.contains(tenant));
+        others.map(|(organization, _)| Organization::clone(&organization)).collect()
+    }
+
+    fn named(&self) -> MutexGuard<'_, HashMap<TenantId, HashSet<Organization>>> {
+        self.named.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn is_unknown_tenant(&self, id: &TenantId, now: SystemTime) -> bool {
@@ -150,6 +194,16 @@ impl Known {
         now: SystemTime,
     ) -> bool {
         self.unknown_organizations.get(organization).is_some_and(|since| recent(since, now))
+    }
+
+    /// Why a tenant's rows could not be read a moment ago.
+    pub(super) fn why_unreadable(&self, id: &TenantId, now: SystemTime) -> Option<String> {
+        let (_, why) = self.unreadable.get(id).filter(|(since, _)| recent(*since, now))?;
+        Some(why)
+    }
+
+    pub(super) fn note_unreadable(&self, id: TenantId, now: SystemTime, why: String) {
+        self.unreadable.insert(id, (now, why));
     }
 
     pub(super) fn note_unknown_tenant(&self, id: TenantId, now: SystemTime) {
@@ -198,6 +252,7 @@ impl Known {
         self.epoch.fetch_add(1, Ordering::SeqCst);
         self.unknown_tenants.invalidate_all();
         self.unknown_organizations.invalidate_all();
+        self.unreadable.invalidate_all();
     }
 
     pub(super) fn counts(&self) -> (u64, u64, u64) {
@@ -238,6 +293,17 @@ impl equivalent::Equivalent<Organization> for OrganizationRef<'_> {
     }
 }
 
+/// What the store tells has happened, even if this host's clock is behind the one it was noted by: a
+/// revocation must not wait for a clock.
+fn has_happened(record: &mut TenantRecord, now: SystemTime) {
+    let licenses = record.licenses.iter_mut();
+    let of_licenses = licenses.flat_map(|it| [&mut it.suspended_at, &mut it.revoked_at]);
+    let of_overrides = record.overrides.iter_mut().map(|it| &mut it.revoked_at);
+    for moment in of_licenses.chain(of_overrides).flatten() {
+        *moment = (*moment).min(now);
+    }
+}
+
 fn recent(since: SystemTime, now: SystemTime) -> bool {
     // A clock that went back makes it unknown whether it is recent: ask again.
     now.duration_since(since).is_ok_and(|age| age < UNKNOWN_FOR)
@@ -255,14 +321,3 @@ where
     };
     builder.build_with_hasher(RandomState::default())
 }
-/// What the store tells has happened, even if this host's clock is behind the one it was noted by: a
-/// revocation must not wait for a clock.
-fn has_happened(record: &mut TenantRecord, now: SystemTime) {
-    let licenses = record.licenses.iter_mut();
-    let of_licenses = licenses.flat_map(|it| [&mut it.suspended_at, &mut it.revoked_at]);
-    let of_overrides = record.overrides.iter_mut().map(|it| &mut it.revoked_at);
-    for moment in of_licenses.chain(of_overrides).flatten() {
-        *moment = (*moment).min(now);
-    }
-}
-

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -53,7 +52,7 @@ impl Keeper {
             shared.known.map(organization, tenant);
         }
         shared.health.carried = Some(age);
-        shared.health.position.store(snapshot.position, Ordering::Relaxed);
+        shared.health.put_place(snapshot.place);
         if let Some(count) = snapshot.tenant_count {
             shared.health.has_counted(count);
         }
@@ -76,11 +75,11 @@ impl Keeper {
     fn take(&self, shared: &Shared) -> Option<Snapshot> {
         // INVARIANT: age and position are read before the rows, which may only be newer than they say.
         let age = shared.health.since_last_read().filter(|age| *age <= shared.max_stale)?;
-        let position = shared.health.position.load(Ordering::Relaxed);
+        let place = shared.health.place()?;
         Some(Snapshot {
             written_at: (shared.clock)(),
             age,
-            position,
+            place,
             tenant_count: shared.health.count(),
             catalog: shared.catalog.digest().to_owned(),
             tenants: shared.known.records(),

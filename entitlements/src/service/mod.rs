@@ -11,14 +11,16 @@ mod cache;
 mod error;
 mod flight;
 mod keep;
+mod plans;
 mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
+use tracing::error;
 
 pub use builder::EntitlementServiceBuilder;
 pub use error::CheckError;
@@ -26,7 +28,7 @@ pub use error::CheckError;
 use crate::catalog::{Catalog, Need};
 use crate::model::{TenantId, TenantRef};
 use crate::resolve::{EntitlementSet, Freshness, NotEntitled, resolve};
-use crate::store::{Organization, Store, StoreError};
+use crate::store::{Organization, Place, Store, StoreError};
 use cache::{Known, OrganizationRef, Replace};
 use flight::Flights;
 
@@ -72,7 +74,8 @@ struct Health {
     /// Milliseconds after `started` up to which the cache is known to be true; zero: never.
     confirmed: AtomicU64,
     up: AtomicBool,
-    position: AtomicU64,
+    /// The place in the feed up to which the cache is true; none: nothing was ever heard.
+    place: Mutex<Option<Place>>,
     /// When everything was compared last, in milliseconds after `started`.
     swept: AtomicU64,
     /// How old the knowledge was at `started` that a snapshot brought; none without one. It counts
@@ -80,6 +83,10 @@ struct Health {
     carried: Option<Duration>,
     /// How many tenants the store had when that was asked last, plus one; zero: never.
     counted: AtomicU64,
+    /// How often the rows of a tenant could not be read.
+    unreadable: AtomicU64,
+    /// The current catalog of the store is another one.
+    catalog_differs: AtomicBool,
 }
 
 /// How the service is, for metrics.
@@ -98,6 +105,11 @@ pub struct ServiceStatus {
     pub since_last_read: Option<Duration>,
     /// The place in the store's feed of changes up to which the cache is true.
     pub position: u64,
+    /// How often the rows of a tenant could not be read since the start: that tenant gets no answer.
+    pub unreadable: u64,
+    /// True if the current catalog of the store is not the one of this service: replicas with
+    /// different catalogs give different answers.
+    pub catalog_differs: bool,
 }
 
 impl EntitlementService {
@@ -233,7 +245,9 @@ impl EntitlementService {
             organizations,
             unknown,
             since_last_read: shared.health.since_last_read(),
-            position: shared.health.position.load(Ordering::Relaxed),
+            position: shared.health.place().map_or(0, |place| place.seq),
+            unreadable: shared.health.unreadable.load(Ordering::Relaxed),
+            catalog_differs: shared.health.catalog_differs.load(Ordering::Relaxed),
         }
     }
 
@@ -324,6 +338,9 @@ impl Shared {
         if self.known.is_unknown_tenant(&id, now) {
             return Err(unknown());
         }
+        if let Some(why) = self.known.why_unreadable(&id, now) {
+            return Err(StoreError::Corrupt(why).into());
+        }
         let answer = self.rows.join(id.clone(), self.load(&id, now)).await?;
         let set = answer.ok_or_else(unknown)?;
         // Whoever joined a flight may have another now than the one who started it.
@@ -340,7 +357,11 @@ impl Shared {
         // INVARIANT: the epoch is read before the rows, and looked at again after they are kept.
         let epoch = self.known.epoch();
         let store = self.store()?;
-        let answer = in_time(store.load(id)).await?;
+        let answer = in_time(store.load(id)).await;
+        if let Err(StoreError::Corrupt(why)) = &answer {
+            self.cannot_be_read(id, why.clone());
+        }
+        let answer = answer?;
         let unchanged = || self.known.epoch() == epoch;
         if let Some(record) = answer {
             let set = self.known.store(record, &self.catalog, now, Replace::Newer);
@@ -398,6 +419,14 @@ impl Shared {
         Ok(answer)
     }
 
+    /// A tenant whose rows cannot be read gets no answer: what was known may be what was changed.
+    fn cannot_be_read(&self, id: &TenantId, why: String) {
+        error!(tenant = %id, why, "entitlements: the rows of a tenant cannot be read");
+        self.health.unreadable.fetch_add(1, Ordering::Relaxed);
+        self.known.forget(id);
+        self.known.note_unreadable(id.clone(), (self.clock)(), why);
+    }
+
     fn store(&self) -> Result<Arc<dyn Store>, StoreError> {
         let store = self.store.read().unwrap_or_else(PoisonError::into_inner);
         store.clone().ok_or_else(|| StoreError::Unavailable("it is not open".to_owned()))
@@ -414,10 +443,12 @@ impl Health {
             started: Instant::now(),
             confirmed: AtomicU64::new(0),
             up: AtomicBool::new(false),
-            position: AtomicU64::new(0),
+            place: Mutex::new(None),
             swept: AtomicU64::new(0),
             carried: None,
             counted: AtomicU64::new(0),
+            unreadable: AtomicU64::new(0),
+            catalog_differs: AtomicBool::new(false),
         }
     }
 
@@ -428,6 +459,14 @@ impl Health {
 
     fn count(&self) -> Option<u64> {
         self.counted.load(Ordering::Relaxed).checked_sub(1)
+    }
+
+    fn place(&self) -> Option<Place> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn put_place(&self, place: Place) {
+        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
     }
 
     fn has_counted(&self, tenants: u64) {
@@ -445,9 +484,10 @@ impl Health {
     }
 
     /// The cache is as the store was at that moment.
-    fn confirm(&self, at: Instant, position: u64) {
+    fn confirm(&self, at: Instant, place: &Place) {
+        // INVARIANT: the place is not ahead of the rows, which are there already.
+        self.put_place(place.clone());
         self.confirmed.store(self.millis(at).max(1), Ordering::Release);
-        self.position.store(position, Ordering::Relaxed);
         self.up.store(true, Ordering::Relaxed);
     }
 
@@ -469,8 +509,15 @@ impl Health {
 
 /// Gives a store that hangs no more time than a request has.
 async fn in_time<T>(answer: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-    tokio::time::timeout(PATIENCE, answer).await.unwrap_or_else(|_| {
-        Err(StoreError::Unavailable(format!("no answer within {} ms", PATIENCE.as_millis())))
+    within(PATIENCE, answer).await
+}
+
+async fn within<T>(
+    time: Duration,
+    answer: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    tokio::time::timeout(time, answer).await.unwrap_or_else(|_| {
+        Err(StoreError::Unavailable(format!("no answer within {} ms", time.as_millis())))
     })
 }
 

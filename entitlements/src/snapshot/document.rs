@@ -11,14 +11,15 @@ use super::{Snapshot, SnapshotError};
 use crate::catalog::Catalog;
 use crate::model::time::{from_micros, to_micros};
 use crate::model::{Effect, FeatureKey, License, Override, Pin, TenantId, TenantRecord};
-use crate::store::Organization;
+use crate::store::{Organization, Place};
 
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
     written_at: i64,
     age_ms: u64,
-    position: u64,
+    /// The store, the number of its last change, and that change's mark.
+    place: (String, u64, String),
     tenant_count: Option<u64>,
     catalog: String,
     /// The catalogs that licenses keep to, by their digest.
@@ -88,7 +89,7 @@ pub(super) fn render(snapshot: &Snapshot) -> Result<Vec<u8>, SnapshotError> {
         written_at: to_micros(snapshot.written_at),
         // Rounded up: a snapshot never says that it is younger than it is.
         age_ms: millis(snapshot.age.saturating_add(Duration::from_millis(1))),
-        position: snapshot.position,
+        place: (snapshot.place.store.clone(), snapshot.place.seq, snapshot.place.mark.clone()),
         tenant_count: snapshot.tenant_count,
         catalog: snapshot.catalog.clone(),
         pinned,
@@ -104,6 +105,7 @@ pub(super) fn render(snapshot: &Snapshot) -> Result<Vec<u8>, SnapshotError> {
 /// Reads contents whose authentication code was right.
 pub(super) fn parse(contents: &[u8]) -> Result<Snapshot, SnapshotError> {
     let document: Document = serde_json::from_slice(contents).map_err(malformed)?;
+    let (store, seq, mark) = document.place;
     let mut pinned = BTreeMap::new();
     for (digest, text) in &document.pinned {
         let catalog = Catalog::parse(text).map_err(malformed)?;
@@ -117,7 +119,7 @@ pub(super) fn parse(contents: &[u8]) -> Result<Snapshot, SnapshotError> {
     Ok(Snapshot {
         written_at: from_micros(document.written_at),
         age: Duration::from_millis(document.age_ms),
-        position: document.position,
+        place: Place { store, seq, mark },
         tenant_count: document.tenant_count,
         catalog: document.catalog,
         tenants: tenants.collect::<Result<_, _>>()?,

@@ -22,7 +22,7 @@ pub(crate) use file::{read, write};
 pub use key::{InvalidSnapshotKey, SnapshotKey};
 
 use crate::model::{TenantId, TenantRecord};
-use crate::store::Organization;
+use crate::store::{Organization, Place};
 
 /// What a file holds.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -32,7 +32,7 @@ pub(crate) struct Snapshot {
     /// How long ago the store had been heard by then, by the monotonic clock.
     pub(crate) age: Duration,
     /// The place in the store's feed up to which the rows are true.
-    pub(crate) position: u64,
+    pub(crate) place: Place,
     /// How many tenants the store had, if that was ever asked.
     pub(crate) tenant_count: Option<u64>,
     /// The digest of the catalog that was in force.

@@ -80,7 +80,7 @@ fn full() -> Snapshot {
     Snapshot {
         written_at: noon(),
         age: Duration::from_millis(1500),
-        position: 42,
+        place: Place { store: "one".to_owned(), seq: 42, mark: "\"m".to_owned() },
         tenant_count: Some(1),
         catalog: catalog.digest().to_owned(),
         tenants: vec![Arc::new(record)],
@@ -171,7 +171,7 @@ fn a_refusal_says_which() {
     let text = String::from_utf8(document::render(&full()).unwrap()).unwrap();
     for (from, to) in [
         ("{\"written_at\"", "{\"more\":1,\"written_at\""),
-        ("{\"written_at\"", "{\"position\":1,\"written_at\""),
+        ("{\"written_at\"", "{\"age_ms\":1,\"written_at\""),
         ("\"acme\"", "\"Acme\""),
         ("\"suspended\"", "\"actve\""),
         ("\"effect\":\"deny\",\"value\":null", "\"effect\":\"deny\",\"value\":\"yes\""),

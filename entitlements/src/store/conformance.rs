@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::{Actor, Change, Organization, Receipt, Refusal, Store, StoreError};
+use super::{Actor, Change, Organization, Place, Receipt, Refusal, Store, StoreError};
 use crate::catalog::Catalog;
 use crate::model::{
     Effect, License, LicenseKind, LicenseSource, Override, Pin as CatalogPin, TenantId,
@@ -37,7 +37,7 @@ async fn an_empty_store(store: Arc<dyn Store>) {
     assert_eq!(store.load(&id("acme")).await, Ok(None));
     assert_eq!(store.tenant_of("https://id.test", "org_1").await, Ok(None));
     assert_eq!(store.license("lic_1").await, Ok(None));
-    assert_eq!(store.position().await, Ok(0));
+    assert_eq!(store.position().await.expect("it answers").seq, 0);
     assert!(store.current_catalog().await.expect("it answers").is_none());
     assert_eq!(store.audit(0, 10).await, Ok(Vec::new()));
 }
@@ -293,21 +293,21 @@ async fn feed(store: Arc<dyn Store>) {
     add(&store, "globex", &[]).await;
     let start = store.position().await.expect("it answers");
     apply(&store, grant("acme", license("lic_1"))).await;
-    let news = store.news(start).await.expect("it answers");
-    assert!(news.position > start && !news.restarted);
+    let news = store.news(&start).await.expect("it answers");
+    assert!(news.position.seq > start.seq && !news.restarted);
     assert!(news.tenants.iter().all(|tenant| tenant.as_str() == "acme"), "{news:?}");
     assert!(!news.tenants.is_empty());
     // The same question has the same answer: nothing is told only once.
-    assert_eq!(store.news(start).await, Ok(news.clone()));
-    let all = store.news(0).await.expect("it answers");
+    assert_eq!(store.news(&start).await, Ok(news.clone()));
+    let all = store.news(&start.beginning()).await.expect("it answers");
     assert!(all.tenants.contains(&id("globex")));
     // Without news it waits a while and gives up.
-    let quiet = store.news(news.position).await.expect("it answers");
-    assert_eq!((quiet.position, quiet.tenants.len()), (news.position, 0));
+    let quiet = store.news(&news.position).await.expect("it answers");
+    assert_eq!((&quiet.position, quiet.tenants.len()), (&news.position, 0));
     // With news it does not wait until it would give up; the promise is a second.
     let waiting = async {
         loop {
-            let feed = store.news(news.position).await.expect("it answers");
+            let feed = store.news(&news.position).await.expect("it answers");
             if !feed.tenants.is_empty() {
                 return feed;
             }
@@ -320,9 +320,21 @@ async fn feed(store: Arc<dyn Store>) {
     let both = async { tokio::join!(waiting, change).0 };
     let woken = tokio::time::timeout(Duration::from_secs(1), both).await;
     assert!(woken.expect("within a second").tenants.contains(&id("globex")));
-    // A place that was never reached: another copy was restored.
-    let lost = store.news(all.position + 1_000).await.expect("it answers");
-    assert!(lost.restarted);
+    // Another copy was restored: a place that was never reached, one that was reached by another
+    // history, and one of another store.
+    let place = all.position;
+    assert!(store.holds(&place).await.expect("it answers"));
+    assert!(store.holds(&place.beginning()).await.expect("it answers"));
+    for lost in [
+        Place { seq: place.seq + 1_000, ..place.clone() },
+        Place { mark: start.mark.clone(), ..place.clone() },
+        Place { seq: start.seq, ..place.clone() },
+        Place { store: "another".to_owned(), ..place.clone() },
+        Place { store: "another".to_owned(), ..place.beginning() },
+    ] {
+        assert!(store.news(&lost).await.expect("it answers").restarted, "{lost:?}");
+        assert!(!store.holds(&lost).await.expect("it answers"), "{lost:?}");
+    }
 
     let revisions = store.revisions().await.expect("it answers");
     assert_eq!(revisions.len(), 2);

@@ -10,8 +10,8 @@ use super::change::{
     Done, license_json, organization_json, override_json, status_json, tenant_json,
 };
 use super::{
-    Actor, Answer, AuditEntry, Change, Feed, Organization, Receipt, Refusal, Store, StoreError,
-    TenantSummary,
+    Actor, Answer, AuditEntry, Change, Feed, Organization, Place, Receipt, Refusal, Store,
+    StoreError, TenantSummary,
 };
 use crate::catalog::Catalog;
 use crate::model::{
@@ -19,8 +19,9 @@ use crate::model::{
 };
 
 /// Tenants and licenses in memory.
-#[derive(Default)]
 pub(crate) struct Memory {
+    /// Which store it is.
+    name: String,
     contents: Mutex<Contents>,
     changed: Notify,
     /// Any issuer's organization names the tenant with its id.
@@ -33,10 +34,22 @@ struct Contents {
     organizations: BTreeMap<Organization, TenantId>,
     catalogs: BTreeMap<String, Catalog>,
     current: Option<String>,
-    feed: Vec<TenantId>,
+    /// Whose rows changed, each with the change's mark.
+    feed: Vec<(TenantId, String)>,
     audit: Vec<AuditEntry>,
     /// While set, nothing is answered.
     down: bool,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self {
+            name: random(),
+            contents: Mutex::default(),
+            changed: Notify::new(),
+            organizations_are_tenants: false,
+        }
+    }
 }
 
 impl Memory {
@@ -188,26 +201,24 @@ impl Store for Memory {
         })
     }
 
-    fn position(&self) -> Answer<'_, u64> {
-        self.ask(|contents| contents.feed.len() as u64)
+    fn position(&self) -> Answer<'_, Place> {
+        self.ask(|contents| contents.place(&self.name, contents.feed.len()))
     }
 
-    fn news(&self, after: u64) -> Answer<'_, Feed> {
+    fn holds<'a>(&'a self, place: &'a Place) -> Answer<'a, bool> {
+        self.ask(move |contents| contents.holds(&self.name, place))
+    }
+
+    fn news<'a>(&'a self, after: &'a Place) -> Answer<'a, Feed> {
         Box::pin(async move {
-            let feed = |contents: &Contents| {
-                let position = contents.feed.len() as u64;
-                let start = usize::try_from(after).unwrap_or(usize::MAX);
-                let tenants = contents.feed.get(start..).unwrap_or_default().to_vec();
-                Feed { position, tenants, restarted: position < after }
-            };
             let wait = self.changed.notified();
-            let now = feed(&*self.answering()?);
-            if now.position != after {
+            let now = self.answering()?.after(&self.name, after);
+            if now.restarted || now.position != *after {
                 return Ok(now);
             }
             // Whether it was woken or not, what stands there now is the answer.
             let _woken = tokio::time::timeout(Duration::from_millis(500), wait).await;
-            Ok(feed(&*self.answering()?))
+            Ok(self.answering()?.after(&self.name, after))
         })
     }
 
@@ -222,6 +233,10 @@ impl Store for Memory {
             contents.catalogs.entry(digest.clone()).or_insert_with(|| catalog.clone());
             contents.current = Some(digest);
         })
+    }
+
+    fn current_digest(&self) -> Answer<'_, Option<String>> {
+        self.ask(|contents| contents.current.clone())
     }
 
     fn current_catalog(&self) -> Answer<'_, Option<Catalog>> {
@@ -248,6 +263,26 @@ impl Store for Memory {
 }
 
 impl Contents {
+    fn place(&self, store: &str, entries: usize) -> Place {
+        let last = entries.checked_sub(1).and_then(|last| self.feed.get(last));
+        let mark = last.map(|(_, mark)| mark.clone()).unwrap_or_default();
+        Place { store: store.to_owned(), seq: entries as u64, mark }
+    }
+
+    fn holds(&self, store: &str, place: &Place) -> bool {
+        let entries = usize::try_from(place.seq).unwrap_or(usize::MAX);
+        entries <= self.feed.len() && self.place(store, entries) == *place
+    }
+
+    fn after(&self, store: &str, place: &Place) -> Feed {
+        if !self.holds(store, place) {
+            return Feed { position: place.clone(), restarted: true, ..Feed::default() };
+        }
+        let start = usize::try_from(place.seq).unwrap_or(usize::MAX);
+        let tenants = self.feed.iter().skip(start).map(|(tenant, _)| tenant.clone()).collect();
+        Feed { position: self.place(store, self.feed.len()), tenants, restarted: false }
+    }
+
     fn make(&mut self, change: &Change, by: &Actor, at: SystemTime) -> Result<Done, StoreError> {
         match change {
             Change::AddTenant { id, name, organizations } => {
@@ -428,7 +463,7 @@ impl Contents {
     }
 
     fn revised(&mut self, id: &TenantId) -> u64 {
-        self.feed.push(id.clone());
+        self.feed.push((id.clone(), random()));
         match self.tenants.get_mut(id) {
             Some((record, _)) => {
                 record.revision += 1;
@@ -437,6 +472,10 @@ impl Contents {
             None => 0,
         }
     }
+}
+
+fn random() -> String {
+    uuid::Uuid::new_v4().simple().to_string()
 }
 
 fn allow(condition: bool, otherwise: &str) -> Result<(), StoreError> {

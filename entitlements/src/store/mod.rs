@@ -96,20 +96,30 @@ pub trait Store: Send + Sync + 'static {
     fn revisions(&self) -> Answer<'_, Vec<(TenantId, u64)>>;
 
     /// The place of the last entry in the feed of changes.
-    fn position(&self) -> Answer<'_, u64>;
+    fn position(&self) -> Answer<'_, Place>;
+
+    /// True if the store has the same history up to a place as when the place was read: it is no
+    /// other store, and no older copy was restored, however long its feed has become since.
+    fn holds<'a>(&'a self, place: &'a Place) -> Answer<'a, bool>;
 
     /// The changes after a place in the feed. Without any it waits for some, and comes back with
     /// nothing after about a second at most.
-    fn news(&self, after: u64) -> Answer<'_, Feed>;
+    fn news<'a>(&'a self, after: &'a Place) -> Answer<'a, Feed>;
 
     /// Keeps a catalog under its digest, and as the current one.
     fn publish<'a>(&'a self, catalog: &'a Catalog, by: &'a Actor, at: SystemTime)
     -> Answer<'a, ()>;
 
+    /// The digest of the catalog that was published last.
+    fn current_digest(&self) -> Answer<'_, Option<String>>;
+
     /// The catalog that was published last.
     fn current_catalog(&self) -> Answer<'_, Option<Catalog>>;
 
     /// Makes one change, with its revision, its entry in the feed and its audit entry.
+    ///
+    /// `at` is the writer's now. Where a database has a clock of its own, what is later than that
+    /// clock counts as made, and as begun, at that clock's now.
     fn apply<'a>(
         &'a self,
         change: &'a Change,
@@ -117,9 +127,6 @@ pub trait Store: Send + Sync + 'static {
         at: SystemTime,
     ) -> Answer<'a, Receipt>;
 
-    ///
-    /// `at` is the writer's now. Where a database has a clock of its own, what is later than that
-    /// clock counts as made, and as begun, at that clock's now.
     /// The audit entries after one, the oldest first.
     fn audit(&self, after: u64, limit: u32) -> Answer<'_, Vec<AuditEntry>>;
 
@@ -155,15 +162,34 @@ pub struct TenantSummary {
     pub created_at: SystemTime,
 }
 
+/// A place in the feed of changes of one store.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Place {
+    /// Which store it is: a random name, made with the store and never copied into another.
+    pub store: String,
+    /// The number of the last change; zero before the first one.
+    pub seq: u64,
+    /// The random mark of that change: two histories of one store do not share it.
+    pub mark: String,
+}
+
+impl Place {
+    /// The place before the first change of the same store.
+    #[must_use]
+    pub fn beginning(&self) -> Self {
+        Self { store: self.store.clone(), seq: 0, mark: String::new() }
+    }
+}
+
 /// Changes after a place in the feed.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Feed {
     /// The place of the last change that is told here.
-    pub position: u64,
+    pub position: Place,
     /// Whose rows changed; a tenant may stand here more than once.
     pub tenants: Vec<TenantId>,
-    /// The feed is behind the place that was asked for: an older copy of the store was restored,
-    /// and nothing that was read before may be relied on.
+    /// The store's history up to the place that was asked for is another one: another copy of the
+    /// store is there, and nothing that was read before may be relied on.
     pub restarted: bool,
 }
 

@@ -7,14 +7,15 @@ use std::time::{Duration, SystemTime};
 use crate::catalog::Catalog;
 use crate::model::{License, LicenseSource, TenantId, TenantRecord};
 use crate::store::{
-    Actor, Answer, AuditEntry, Change, Contents, Feed, Organization, Receipt, Store, StoreError,
-    TenantSummary,
+    Actor, Answer, AuditEntry, Change, Contents, Feed, Organization, Place, Receipt, Store,
+    StoreError, TenantSummary,
 };
 
 /// Stands before another store; answers as that one does, later, or not at all.
 pub struct Faulty {
     inner: Arc<dyn Store>,
     down: AtomicBool,
+    read_only: AtomicBool,
     delay_ms: AtomicU64,
     loads: AtomicU32,
 }
@@ -25,6 +26,7 @@ impl Faulty {
         Arc::new(Self {
             inner,
             down: AtomicBool::new(false),
+            read_only: AtomicBool::new(false),
             delay_ms: AtomicU64::new(0),
             loads: AtomicU32::new(0),
         })
@@ -33,6 +35,11 @@ impl Faulty {
     /// Starts or ends an outage.
     pub fn set_down(&self, down: bool) {
         self.down.store(down, Ordering::SeqCst);
+    }
+
+    /// Lets it refuse, or take again, what would change it.
+    pub fn set_read_only(&self, read_only: bool) {
+        self.read_only.store(read_only, Ordering::SeqCst);
     }
 
     /// Lets every answer take that long; the rows are those of the moment of the question.
@@ -56,6 +63,14 @@ impl Faulty {
             self.up()?;
             answer
         })
+    }
+
+    fn written<'a, T: Send + 'a>(&'a self, answer: Answer<'a, T>) -> Answer<'a, T> {
+        if self.read_only.load(Ordering::SeqCst) {
+            let why = "it is read only for this test".to_owned();
+            return Box::pin(async { Err(StoreError::Unavailable(why)) });
+        }
+        self.through(answer)
     }
 
     fn up(&self) -> Result<(), StoreError> {
@@ -108,11 +123,15 @@ impl Store for Faulty {
         self.through(self.inner.revisions())
     }
 
-    fn position(&self) -> Answer<'_, u64> {
+    fn position(&self) -> Answer<'_, Place> {
         self.through(self.inner.position())
     }
 
-    fn news(&self, after: u64) -> Answer<'_, Feed> {
+    fn holds<'a>(&'a self, place: &'a Place) -> Answer<'a, bool> {
+        self.through(self.inner.holds(place))
+    }
+
+    fn news<'a>(&'a self, after: &'a Place) -> Answer<'a, Feed> {
         self.through(self.inner.news(after))
     }
 
@@ -122,7 +141,11 @@ impl Store for Faulty {
         by: &'a Actor,
         at: SystemTime,
     ) -> Answer<'a, ()> {
-        self.through(self.inner.publish(catalog, by, at))
+        self.written(self.inner.publish(catalog, by, at))
+    }
+
+    fn current_digest(&self) -> Answer<'_, Option<String>> {
+        self.through(self.inner.current_digest())
     }
 
     fn current_catalog(&self) -> Answer<'_, Option<Catalog>> {
@@ -135,7 +158,7 @@ impl Store for Faulty {
         by: &'a Actor,
         at: SystemTime,
     ) -> Answer<'a, Receipt> {
-        self.through(self.inner.apply(change, by, at))
+        self.written(self.inner.apply(change, by, at))
     }
 
     fn audit(&self, after: u64, limit: u32) -> Answer<'_, Vec<AuditEntry>> {
@@ -147,6 +170,6 @@ impl Store for Faulty {
     }
 
     fn fill<'a>(&'a self, contents: &'a Contents) -> Answer<'a, ()> {
-        self.through(self.inner.fill(contents))
+        self.written(self.inner.fill(contents))
     }
 }

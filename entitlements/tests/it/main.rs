@@ -1,11 +1,13 @@
 //! Everything that is tested from outside, in one binary.
 
 mod catalog;
+#[path = "../shared/clocks.rs"]
+mod clocks;
 mod edge_cases;
-mod oracle;
-mod outage;
 #[path = "../shared/forbidden.rs"]
 mod forbidden;
+mod oracle;
+mod outage;
 mod plans;
 mod resolve;
 mod service;

@@ -291,6 +291,65 @@ async fn the_number_of_tenants_is_at_hand_and_has_an_end() {
     assert_eq!(service.counted_tenants(), Some(2));
 }
 
+/// A revocation counts when it is heard, whatever the clock it was noted by says.
+#[tokio::test(start_paused = true)]
+async fn a_writer_whose_clock_is_ahead_postpones_nothing() {
+    let scene = Scene::new().await;
+    let service = scene.builder().connect().await.unwrap();
+    service.entitlements(ACME).await.unwrap();
+    let revoke = Change::RevokeLicense { license: "lic_1".to_owned(), reason: "refund".to_owned() };
+    let ahead = noon() + Duration::from_hours(1);
+    scene.inner.apply(&revoke, &Actor::person("test"), ahead).await.unwrap();
+    sleep(Duration::from_millis(600)).await;
+    assert_eq!(service.cached(ACME).expect("at hand").state(), State::LicenseRevoked);
+}
+
+/// The store's answers count as of the moment of the question, not of their arrival.
+#[tokio::test(start_paused = true)]
+async fn what_arrives_late_is_not_fresh() {
+    let scene = Scene::new().await;
+    let service = scene.builder().connect().await.unwrap();
+    service.entitlements(ACME).await.unwrap();
+    scene.faulty.set_delay(Duration::from_secs(4));
+    sleep(Duration::from_secs(20)).await;
+    let set = service.cached(ACME).expect("at hand");
+    assert!(matches!(set.freshness(), Freshness::Stale { .. }), "{:?}", set.freshness());
+    assert!(service.status().up, "it answers, late");
+}
+
+/// The plans are kept in the store, but no answer waits for that.
+#[tokio::test(start_paused = true)]
+async fn plans_that_cannot_be_stored_hold_nobody_up() {
+    let scene = Scene::new().await;
+    scene.faulty.set_read_only(true);
+    let service = scene.builder().connect().await.unwrap();
+    assert!(service.ready() && service.entitlements(ACME).await.is_ok());
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(scene.inner.current_digest().await, Ok(None));
+    scene.faulty.set_read_only(false);
+    sleep(Duration::from_mins(1)).await;
+    assert_eq!(scene.inner.current_digest().await, Ok(Some(catalog().digest().to_owned())));
+}
+
+/// Of two replicas with different plans the one whose plans are no longer current says so; neither
+/// puts its own back over and over.
+#[tokio::test(start_paused = true)]
+async fn replicas_with_different_plans_are_found_out() {
+    let scene = Scene::new().await;
+    let one = scene.builder().connect().await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    assert!(!one.status().catalog_differs);
+    let text = entitlements::testing::PLANS.replacen("7d", "8d", 1);
+    let plans = entitlements::Catalog::parse(&text).expect("it is right, too");
+    let digest = plans.digest().to_owned();
+    let other = EntitlementService::with_store(Arc::clone(&scene.inner), plans);
+    let other = other.connect().await.unwrap();
+    sleep(Duration::from_mins(2)).await;
+    assert!(one.status().catalog_differs);
+    assert!(!other.status().catalog_differs);
+    assert_eq!(scene.inner.current_digest().await, Ok(Some(digest)));
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_task_ends_with_the_last_handle() {
     let scene = Scene::new().await;

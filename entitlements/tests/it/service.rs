@@ -5,6 +5,7 @@ use std::time::Duration;
 use entitlements::store::{self, Actor, Change, Mode, Organization};
 use entitlements::testing::license;
 use entitlements::{EntitlementService, TenantId, TenantRef, TenantStatus, parse_time};
+use sqlx::{Connection as _, Executor as _, SqliteConnection};
 
 use crate::catalog;
 
@@ -89,6 +90,60 @@ async fn changes_by_another_process_arrive_within_a_second() {
     apply(Change::UnmapOrganization { organization: organization("org_1") }).await;
     soon("the organization that is gone", async || service.entitlements(token).await.is_err())
         .await;
+}
+
+/// One row that nobody can read costs its tenant the answers, and nobody else the news.
+#[tokio::test]
+async fn a_row_that_cannot_be_read_stops_only_its_tenant() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tiergate.db");
+    let url = format!("sqlite:{}", path.display());
+    let admin = store::open(&url, Mode::ReadWrite).await.unwrap();
+    let (acme, globex) = (acme(), "globex".parse().expect("it is a tenant id"));
+    for id in [&acme, &globex] {
+        let (name, organizations) = (id.to_string(), vec![organization(&format!("org_{id}"))]);
+        let add = Change::AddTenant { id: id.clone(), name, organizations };
+        admin.apply(&add, &Actor::person("test"), now()).await.unwrap();
+        let license = license(&format!("lic_{id}"), "mid");
+        let grant = Change::GrantLicense { tenant: id.clone(), license };
+        admin.apply(&grant, &Actor::person("test"), now()).await.unwrap();
+    }
+    let service = EntitlementService::connect(&url, catalog()).await.unwrap();
+    for id in [&acme, &globex] {
+        service.entitlements(TenantRef::Id(id)).await.unwrap();
+    }
+    let mut shell = SqliteConnection::connect(&url).await.unwrap();
+    let broken = "PRAGMA ignore_check_constraints = ON;
+                  UPDATE licenses SET kind = 'gift' WHERE tenant_id = 'acme'";
+    shell.execute(broken).await.unwrap();
+    soon("the loss of one", async || service.status().unreadable > 0).await;
+    assert!(service.cached(TenantRef::Id(&acme)).is_none());
+    let error = service.entitlements(TenantRef::Id(&acme)).await.unwrap_err();
+    assert_eq!(error.reason().code(), "store_unavailable");
+    let seen = service.status().unreadable;
+    assert!(service.entitlements(TenantRef::Id(&acme)).await.is_err());
+    assert_eq!(service.status().unreadable, seen, "it is not read for each question");
+
+    let reason = Some("unpaid".to_owned());
+    let (tenant, status) = (globex.clone(), TenantStatus::Suspended);
+    let suspend = Change::SetTenantStatus { tenant, status, reason };
+    admin.apply(&suspend, &Actor::person("test"), now()).await.unwrap();
+    soon("the news of another", async || {
+        service.cached(TenantRef::Id(&globex)).is_some_and(|set| set.usable().is_err())
+    })
+    .await;
+    assert!(service.status().up);
+    shell.execute("UPDATE licenses SET kind = 'base' WHERE tenant_id = 'acme'").await.unwrap();
+    soon("the repair", async || service.entitlements(TenantRef::Id(&acme)).await.is_ok()).await;
+}
+
+/// A database whose clock decides: what a writer with another clock does counts at once.
+#[tokio::test]
+async fn a_clock_that_is_ahead_neither_postpones_a_grant_nor_a_revocation() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("tiergate.db").display());
+    let admin = store::open(&url, Mode::ReadWrite).await.unwrap();
+    crate::clocks::a_writer_is_ahead(admin, &url).await;
 }
 
 /// A backup that is put in the place of the file: an open file goes on living, its rows do not.

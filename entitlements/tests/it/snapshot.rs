@@ -290,6 +290,55 @@ async fn extras_and_the_number_of_tenants_come_back() {
     assert!(service.tenant_count().await.is_err());
 }
 
+/// Of many tenants only those are read that have changed meanwhile, and if that is nearly everybody,
+/// nobody waits for it.
+#[tokio::test(start_paused = true)]
+async fn a_start_does_not_read_everybody_again() {
+    const MANY: usize = 400;
+    let scene = Scene::new().await;
+    let tenants: Vec<_> = (0..MANY).map(|number| format!("many-{number}")).collect();
+    let service = scene.builder().connect().await.unwrap();
+    for tenant in &tenants {
+        scene.apply(&add(tenant)).await;
+    }
+    sleep(Duration::from_secs(1)).await;
+    for tenant in &tenants {
+        service.entitlements(TenantRef::Id(&id(tenant))).await.unwrap();
+    }
+    sleep(Duration::from_mins(1)).await;
+    drop(service);
+    scene.apply(&revoke()).await;
+
+    let before = scene.faulty.loads();
+    let service = scene.builder().connect().await.unwrap();
+    assert_eq!(scene.faulty.loads() - before, 1, "only the one that has changed");
+    assert!(service.cached(ACME).expect("at hand").usable().is_err());
+    assert!(service.cached(TenantRef::Id(&id("many-7"))).is_some());
+    drop(service);
+
+    // Another copy, in which everybody is to be read again.
+    let other = store();
+    for tenant in ["acme", "globex"].into_iter().chain(tenants.iter().map(String::as_str)) {
+        other.apply(&add(tenant), &Actor::person("test"), noon()).await.expect("it is done");
+    }
+    let other = Faulty::new(other);
+    other.set_delay(Duration::from_millis(100));
+    let wall = scene.wall.clone();
+    let begun = tokio::time::Instant::now();
+    let service = EntitlementService::with_store(Arc::<Faulty>::clone(&other), catalog())
+        .clock(move || wall.now())
+        .snapshot(scene.path(), SnapshotKey::new(b"k".repeat(32).as_slice()).expect("long enough"))
+        .connect()
+        .await
+        .unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(service.cached(ACME).is_none(), "what the snapshot said counts no more");
+    let set = service.entitlements(ACME).await.unwrap();
+    assert_eq!((set.state(), set.freshness()), (State::NoLicense, Freshness::Fresh));
+    sleep(Duration::from_mins(2)).await;
+    assert!(service.cached(TenantRef::Id(&id("many-7"))).is_some(), "read again meanwhile");
+}
+
 fn sqlite(path: &Path) -> String {
     format!("sqlite:{}", path.display())
 }

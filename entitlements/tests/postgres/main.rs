@@ -7,7 +7,7 @@
 mod clocks;
 mod cluster;
 mod copy;
-mod push;
-mod rules;
 #[path = "../shared/forbidden.rs"]
 mod forbidden;
+mod push;
+mod rules;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use entitlements::store::{self, Actor, Change, Mode, Store};
 use entitlements::testing::{PLANS, license};
 use entitlements::{
-    Catalog, EntitlementService, Freshness, TenantId, TenantRef, TenantStatus, parse_time,
+    Catalog, EntitlementService, Freshness, SnapshotKey, StoreError, TenantId, TenantRef,
+    TenantStatus, parse_time,
 };
 use sqlx::{Executor, PgConnection};
 use tokio::time::Instant;
@@ -219,33 +220,94 @@ async fn a_restarted_server_loses_no_change() {
     enforced(&service, true, Duration::from_secs(3)).await;
 }
 
-/// A backup that is played back: the store went back, and what is there now counts.
+/// A backup that is played back: the store went back, and what is there now counts. Also if its feed
+/// has become as long as before in the meantime: then only the marks tell.
 #[tokio::test]
 #[ignore = "needs PostgreSQL; run cargo xtask test"]
 async fn an_older_copy_counts_when_it_is_restored() {
+    for caught_up in [false, true] {
+        let database = Database::new().await;
+        filled(&database).await;
+        let service = replica(&database).await;
+        let mut shell = database.shell().await;
+        shell
+            .execute(
+                "CREATE TABLE backup AS TABLE tenants;
+                 CREATE TABLE backup_feed AS TABLE changes",
+            )
+            .await
+            .expect("there is a backup");
+        set_served(&mut shell, false).await;
+        enforced(&service, false, Duration::from_secs(3)).await;
+        let mut restore = sqlx::Connection::begin(&mut shell).await.expect("it begins");
+        for statement in [
+            "SET LOCAL session_replication_role = replica",
+            "DELETE FROM tenants",
+            "INSERT INTO tenants TABLE backup",
+            "DELETE FROM changes",
+            "INSERT INTO changes OVERRIDING SYSTEM VALUE TABLE backup_feed",
+            "SELECT setval('changes_seq_seq', (SELECT max(seq) FROM changes))",
+            "SET LOCAL session_replication_role = origin",
+        ] {
+            restore.execute(statement).await.expect(statement);
+        }
+        if caught_up {
+            let others = "INSERT INTO tenants (id, name, created_at, updated_at)
+                          SELECT 'other-' || n, 'x', 0, 0 FROM generate_series(1, 20) AS s(n)";
+            restore.execute(others).await.expect("others are added");
+        }
+        restore.commit().await.expect("it is restored");
+        enforced(&service, true, Duration::from_secs(3)).await;
+    }
+}
+
+/// Many notifications at once, none of which says anything: they cost one reading, and neither the
+/// sign of life nor the news wait for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL; run cargo xtask test"]
+async fn a_storm_of_notifications_is_read_at_once() {
     let database = Database::new().await;
     filled(&database).await;
     let service = replica(&database).await;
     let mut shell = database.shell().await;
-    shell
-        .execute(
-            "CREATE TABLE backup AS TABLE tenants;
-             CREATE TABLE backup_feed AS TABLE changes",
-        )
-        .await
-        .expect("there is a backup");
-    set_served(&mut shell, false).await;
-    enforced(&service, false, Duration::from_secs(3)).await;
-    let mut restore = sqlx::Connection::begin(&mut shell).await.expect("it begins");
-    for statement in [
-        "SET LOCAL session_replication_role = replica",
-        "DELETE FROM tenants",
-        "INSERT INTO tenants TABLE backup",
-        "DELETE FROM changes",
-        "INSERT INTO changes OVERRIDING SYSTEM VALUE TABLE backup_feed",
-    ] {
-        restore.execute(statement).await.expect(statement);
+    let storm = "DO $$ BEGIN FOR n IN 1..100000 LOOP
+                     PERFORM pg_notify('entitlements', n::TEXT);
+                 END LOOP; END $$";
+    for round in 0..3 {
+        shell.execute(storm).await.expect("they are sent");
+        let served = round % 2 == 1;
+        set_served(&mut shell, served).await;
+        enforced(&service, served, Duration::from_secs(2)).await;
+        let set = service.cached(TenantRef::Id(&acme())).expect("it is at hand");
+        assert_eq!(set.freshness(), Freshness::Fresh);
     }
-    restore.commit().await.expect("it is restored");
-    enforced(&service, true, Duration::from_secs(3)).await;
+}
+
+/// With a snapshot that knows tenants, an empty database is one that was lost, not a new one.
+#[tokio::test]
+#[ignore = "needs PostgreSQL; run cargo xtask test"]
+async fn an_empty_database_in_the_place_of_a_known_one_stays_empty() {
+    let (known, empty) = (Database::new().await, Database::new().await);
+    filled(&known).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("tiergate.snapshot");
+    let start = |database: &Database| {
+        let key = SnapshotKey::new(&[7; 32]).expect("long enough");
+        EntitlementService::builder(database.url(), catalog()).snapshot(&file, key).start()
+    };
+    let service = start(&known);
+    while !service.ready() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    service.entitlements(TenantRef::Id(&acme())).await.expect("it is known");
+    while !file.exists() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    drop(service);
+    let service = start(&empty);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let set = service.cached(TenantRef::Id(&acme())).expect("it stands in the snapshot");
+    assert!(set.usable().is_ok() && matches!(set.freshness(), Freshness::Stale { .. }));
+    let Err(error) = store::open(&empty.url(), Mode::ReadOnly).await else { panic!("a new store") };
+    assert!(matches!(error, StoreError::Missing { .. }), "{error}");
 }

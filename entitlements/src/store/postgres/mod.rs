@@ -16,6 +16,9 @@ mod backend;
 #[path = "../sql/copy.rs"]
 mod copy;
 #[cfg_attr(feature = "sqlite", expect(clippy::duplicate_mod, reason = "compiled for each driver"))]
+#[path = "../sql/feed.rs"]
+mod feed;
+#[cfg_attr(feature = "sqlite", expect(clippy::duplicate_mod, reason = "compiled for each driver"))]
 #[path = "../sql/rows.rs"]
 mod rows;
 mod watch;
@@ -50,12 +53,14 @@ pub(super) async fn open(url: &str, mode: Mode) -> Result<Sql, StoreError> {
         Mode::ReadOnly => None,
         Mode::ReadWrite => Some(pool(&options, 2)),
     };
-    let opened = Sql::new(readers.clone(), writer.clone(), Watch::new(options.clone())).await;
+    let place = place(&options);
+    let watch = Watch::new(options.clone());
+    let opened = Sql::new(readers.clone(), writer.clone(), watch, &place).await;
     match (opened, writer) {
         // Only where there is something to do: else a role that may not change the schema is enough.
-        (Err(StoreError::Schema(_)), Some(writer)) => {
+        (Err(StoreError::Missing { .. } | StoreError::Schema(_)), Some(writer)) => {
             MIGRATIONS.run(&writer).await.map_err(not_migrated)?;
-            Sql::new(readers, Some(writer), Watch::new(options)).await
+            Sql::new(readers, Some(writer), Watch::new(options), &place).await
         }
         (opened, _) => opened,
     }
@@ -101,10 +106,10 @@ fn place(options: &PgConnectOptions) -> String {
 async fn writing(writer: &Pool) -> Result<Transaction, StoreError> {
     let mut transaction =
         writer.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await.map_err(refused)?;
-    sqlx::query("SELECT pg_advisory_xact_lock(4711)")
-        .execute(&mut *transaction)
-        .await
-        .map_err(refused)?;
+    // The next one waits, but not for ever: whoever holds the lock may have gone to lunch.
+    for statement in ["SET LOCAL lock_timeout = '10s'", "SELECT pg_advisory_xact_lock(4711)"] {
+        sqlx::query(statement).execute(&mut *transaction).await.map_err(refused)?;
+    }
     Ok(transaction)
 }
 
@@ -163,8 +168,8 @@ fn corrupt(place: &str, error: impl std::fmt::Display) -> StoreError {
     StoreError::Corrupt(format!("{place}: {error}"))
 }
 
+/// Microseconds since 1970 by the database's clock.
+const NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::BIGINT";
 const UNDEFINED_TABLE: &str = "42P01";
 /// The longest that a connection may take.
 const REACHED_WITHIN: Duration = Duration::from_secs(5);
-/// Microseconds since 1970 by the database's clock.
-const NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::BIGINT";

@@ -5,9 +5,8 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::refused;
-use crate::model::TenantId;
-use crate::store::{Feed, StoreError};
+use super::{feed, refused};
+use crate::store::{Feed, Place, StoreError};
 
 /// A connection of its own that listens; the feed is read through it, too, so that an answer is
 /// the sign that notifications would arrive.
@@ -21,22 +20,25 @@ impl Watch {
         Self { options, listener: None }
     }
 
-    pub(super) async fn position(&mut self) -> Result<u64, StoreError> {
-        let answer = async {
-            sqlx::query_scalar::<_, i64>("SELECT COALESCE(max(seq), 0) FROM changes")
-                .fetch_one(self.listener().await?)
-                .await
-        };
-        let answer = in_time(answer).await;
-        self.kept(answer).map(i64::unsigned_abs)
+    pub(super) async fn position(&mut self) -> Result<Place, StoreError> {
+        let answer = in_time(async { feed::end(self.listener().await?).await }).await;
+        self.kept(answer)
     }
 
-    pub(super) async fn news(&mut self, after: u64) -> Result<Feed, StoreError> {
+    pub(super) async fn holds(&mut self, place: &Place) -> Result<bool, StoreError> {
+        let answer = in_time(self.read(place)).await;
+        self.kept(answer).map(|feed| !feed.restarted)
+    }
+
+    pub(super) async fn news(&mut self, after: &Place) -> Result<Feed, StoreError> {
         let give_up = Instant::now() + PATIENCE;
         loop {
             // INVARIANT: it listens before it reads, so a commit after the reading wakes it.
             let answer = in_time(self.read(after)).await;
-            if let Some(feed) = self.kept(answer)? {
+            let feed = self.kept(answer)?;
+            // However many notifications there are, none of which brought anything: the return is
+            // the sign of life that the caller waits for.
+            if feed.restarted || feed.position != *after || Instant::now() >= give_up {
                 return Ok(feed);
             }
             let listener = self.listener.as_mut().ok_or_else(lost)?;
@@ -44,32 +46,17 @@ impl Watch {
                 Ok(Ok(Some(_))) => {}
                 Ok(Ok(None)) => return self.kept(Err(lost())),
                 Ok(Err(error)) => return self.kept(Err(refused(error))),
-                Err(_) => return Ok(Feed { position: after, ..Feed::default() }),
+                Err(_) => return Ok(feed),
             }
         }
     }
 
-    /// The changes after a place; none if there are none.
-    async fn read(&mut self, after: u64) -> Result<Option<Feed>, sqlx::Error> {
+    /// The changes after a place. What was notified until now is read with them: one reading for
+    /// all of it, however much it is.
+    async fn read(&mut self, after: &Place) -> Result<Feed, sqlx::Error> {
         let listener = self.listener().await?;
-        let rows: Vec<(i64, String)> = sqlx::query_as(
-            "SELECT seq, tenant_id FROM changes WHERE seq > $1 ORDER BY seq LIMIT $2",
-        )
-        .bind(i64::try_from(after).unwrap_or(i64::MAX))
-        .bind(PAGE)
-        .fetch_all(&mut *listener)
-        .await?;
-        if let Some((position, _)) = rows.last() {
-            // The schema lets no other ids in; one that got in anyway cannot be asked for either.
-            let tenants = rows.iter().filter_map(|(_, id)| id.parse::<TenantId>().ok()).collect();
-            let position = position.unsigned_abs();
-            return Ok(Some(Feed { position, tenants, restarted: false }));
-        }
-        let last: i64 = sqlx::query_scalar("SELECT COALESCE(max(seq), 0) FROM changes")
-            .fetch_one(listener)
-            .await?;
-        let position = last.unsigned_abs();
-        Ok((position < after).then(|| Feed { position, tenants: Vec::new(), restarted: true }))
+        while listener.next_buffered().is_some() {}
+        feed::after(listener, after).await
     }
 
     async fn listener(&mut self) -> Result<&mut PgListener, sqlx::Error> {
@@ -114,5 +101,3 @@ fn lost() -> StoreError {
 const PATIENCE: Duration = Duration::from_millis(500);
 /// How long one reading of the feed may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
-/// How many changes are told at once.
-const PAGE: i64 = 1000;

@@ -46,10 +46,8 @@ fn begun(change: &Change, at: SystemTime, now: SystemTime) -> Change {
             }
             license.created_at = license.created_at.min(now);
         }
-        Change::AddOverride { exception, .. } => {
-            if ahead(exception.starts_at, at) {
-                exception.starts_at = now;
-            }
+        Change::AddOverride { exception, .. } if ahead(exception.starts_at, at) => {
+            exception.starts_at = now;
         }
         _ => {}
     }

@@ -15,8 +15,8 @@ use crate::catalog::Catalog;
 use crate::model::time::to_micros;
 use crate::model::{License, LicenseSource, Pin, TenantId, TenantRecord};
 use crate::store::{
-    Actor, Answer, AuditEntry, Change, Contents, Feed, Organization, Receipt, Refusal, Store,
-    StoreError, TenantSummary,
+    Actor, Answer, AuditEntry, Change, Contents, Feed, Organization, Place, Receipt, Refusal,
+    Store, StoreError, TenantSummary,
 };
 
 /// A database with tenants and licenses.
@@ -35,8 +35,9 @@ impl Sql {
         readers: Pool,
         writer: Option<Pool>,
         watch: Watch,
+        place: &str,
     ) -> Result<Self, StoreError> {
-        fits(&readers).await?;
+        fits(&readers, place).await?;
         let watch = tokio::sync::Mutex::new(watch);
         Ok(Self { readers, writer, watch, catalogs: Mutex::default() })
     }
@@ -149,11 +150,15 @@ impl Store for Sql {
         })
     }
 
-    fn position(&self) -> Answer<'_, u64> {
+    fn position(&self) -> Answer<'_, Place> {
         Box::pin(async move { self.watch.lock().await.position().await })
     }
 
-    fn news(&self, after: u64) -> Answer<'_, Feed> {
+    fn holds<'a>(&'a self, place: &'a Place) -> Answer<'a, bool> {
+        Box::pin(async move { self.watch.lock().await.holds(place).await })
+    }
+
+    fn news<'a>(&'a self, after: &'a Place) -> Answer<'a, Feed> {
         Box::pin(async move { self.watch.lock().await.news(after).await })
     }
 
@@ -193,18 +198,20 @@ impl Store for Sql {
         })
     }
 
+    fn current_digest(&self) -> Answer<'_, Option<String>> {
+        Box::pin(async move {
+            sqlx::query_scalar("SELECT digest FROM \"current_catalog\"")
+                .fetch_optional(&self.readers)
+                .await
+                .map_err(refused)
+        })
+    }
+
     fn current_catalog(&self) -> Answer<'_, Option<Catalog>> {
         Box::pin(async move {
+            let Some(digest) = self.current_digest().await? else { return Ok(None) };
             let mut reader = self.readers.acquire().await.map_err(refused)?;
-            let digest: Option<String> =
-                sqlx::query_scalar("SELECT digest FROM \"current_catalog\"")
-                    .fetch_optional(&mut *reader)
-                    .await
-                    .map_err(refused)?;
-            match digest {
-                Some(digest) => rows::catalog(&mut reader, &digest).await,
-                None => Ok(None),
-            }
+            rows::catalog(&mut reader, &digest).await
         })
     }
 
@@ -236,8 +243,9 @@ impl Store for Sql {
     }
 }
 
-/// Refuses a database without the schema, or with one that this program does not know.
-async fn fits(readers: &Pool) -> Result<(), StoreError> {
+/// Refuses a database without the schema, which is none yet, or with one that this program does not
+/// know.
+async fn fits(readers: &Pool, place: &str) -> Result<(), StoreError> {
     let applied: Result<Vec<i64>, _> =
         sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success ORDER BY version")
             .fetch_all(readers)
@@ -245,7 +253,7 @@ async fn fits(readers: &Pool) -> Result<(), StoreError> {
     let applied = match applied {
         Ok(applied) => applied,
         Err(error) if is_no_store(&error) => {
-            return Err(StoreError::Schema("it is no store of this program".to_owned()));
+            return Err(StoreError::Missing { place: place.to_owned() });
         }
         Err(error) => return Err(refused(error)),
     };

@@ -11,6 +11,8 @@ mod apply;
 mod backend;
 #[path = "../sql/copy.rs"]
 mod copy;
+#[path = "../sql/feed.rs"]
+mod feed;
 #[path = "../sql/rows.rs"]
 mod rows;
 mod watch;
@@ -53,8 +55,9 @@ pub(super) async fn open(url: &str, mode: Mode) -> Result<Sql, StoreError> {
         .connect_with(reading.clone())
         .await
         .map_err(refused)?;
+    let place = path.display().to_string();
     let watch = watch::Watch::new(path, reading)?;
-    Sql::new(readers, writer, watch).await
+    Sql::new(readers, writer, watch, &place).await
 }
 
 /// A transaction that changes rows: IMMEDIATE takes the write lock before anything is read, so
@@ -150,8 +153,8 @@ fn corrupt(place: &str, error: impl std::fmt::Display) -> StoreError {
     StoreError::Corrupt(format!("{place}: {error}"))
 }
 
+/// Microseconds since 1970 by the database's clock, which is this host's.
+const NOW: &str = "SELECT CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)";
 const SQLITE_CORRUPT: u32 = 11;
 const SQLITE_CONSTRAINT: u32 = 19;
 const SQLITE_NOTADB: u32 = 26;
-/// Microseconds since 1970 by the database's clock, which is this host's.
-const NOW: &str = "SELECT CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)";

@@ -6,9 +6,8 @@ use std::time::Duration;
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
-use super::refused;
-use crate::model::TenantId;
-use crate::store::{Feed, StoreError};
+use super::{feed, refused};
+use crate::store::{Feed, Place, StoreError};
 
 /// A connection of its own: `PRAGMA data_version` tells only of commits by other connections.
 pub(super) struct Watch {
@@ -17,7 +16,7 @@ pub(super) struct Watch {
     options: SqliteConnectOptions,
     connection: Option<SqliteConnection>,
     /// The version and the place up to which the feed was read completely.
-    seen: Option<(i64, u64)>,
+    seen: Option<(i64, Place)>,
 }
 
 impl Watch {
@@ -26,18 +25,21 @@ impl Watch {
         Ok(Self { path, file, options, connection: None, seen: None })
     }
 
-    pub(super) async fn position(&mut self) -> Result<u64, StoreError> {
+    pub(super) async fn position(&mut self) -> Result<Place, StoreError> {
         self.same_file()?;
-        let answer = async {
-            sqlx::query_scalar::<_, i64>("SELECT COALESCE(max(seq), 0) FROM changes")
-                .fetch_one(self.connection().await?)
-                .await
-        };
+        let answer = async { feed::end(self.connection().await?).await };
         let answer = answer.await;
-        self.kept(answer).map(i64::unsigned_abs)
+        self.kept(answer)
     }
 
-    pub(super) async fn news(&mut self, after: u64) -> Result<Feed, StoreError> {
+    pub(super) async fn holds(&mut self, place: &Place) -> Result<bool, StoreError> {
+        self.same_file()?;
+        let answer = async { feed::after(self.connection().await?, place).await };
+        let answer = answer.await;
+        self.kept(answer).map(|feed| !feed.restarted)
+    }
+
+    pub(super) async fn news(&mut self, after: &Place) -> Result<Feed, StoreError> {
         for _ in 0..POLLS {
             self.same_file()?;
             let answer = self.poll(after).await;
@@ -46,46 +48,26 @@ impl Watch {
             }
             tokio::time::sleep(INTERVAL).await;
         }
-        Ok(Feed { position: after, ..Feed::default() })
+        Ok(Feed { position: after.clone(), ..Feed::default() })
     }
 
     /// The changes after a place; none if nobody has committed since the last poll.
-    async fn poll(&mut self, after: u64) -> Result<Option<Feed>, sqlx::Error> {
-        let seen = self.seen;
+    async fn poll(&mut self, after: &Place) -> Result<Option<Feed>, sqlx::Error> {
+        let seen = self.seen.take();
         let connection = self.connection().await?;
+        // The version is read before the rows: a commit in between is seen by the next poll.
         let version: i64 =
             sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut *connection).await?;
-        if seen == Some((version, after)) {
+        if seen.as_ref().is_some_and(|(last, place)| *last == version && place == after) {
+            self.seen = seen;
             return Ok(None);
         }
-        let last: i64 = sqlx::query_scalar("SELECT COALESCE(max(seq), 0) FROM changes")
-            .fetch_one(&mut *connection)
-            .await?;
-        if last.unsigned_abs() < after {
-            return Ok(Some(Feed {
-                position: last.unsigned_abs(),
-                tenants: Vec::new(),
-                restarted: true,
-            }));
+        let feed = feed::after(connection, after).await?;
+        if feed.restarted || feed.position != *after {
+            return Ok(Some(feed));
         }
-        let rows: Vec<(i64, String)> = sqlx::query_as(
-            "SELECT seq, tenant_id FROM changes WHERE seq > $1 ORDER BY seq LIMIT $2",
-        )
-        .bind(i64::try_from(after).unwrap_or(i64::MAX))
-        .bind(PAGE)
-        .fetch_all(connection)
-        .await?;
-        let position = rows.last().map_or(after, |(seq, _)| seq.unsigned_abs());
-        if rows.len() < usize::try_from(PAGE).unwrap_or(usize::MAX) {
-            // The version was read before the rows: a commit in between is seen by the next poll.
-            self.seen = Some((version, position));
-        }
-        if rows.is_empty() {
-            return Ok(None);
-        }
-        // The schema lets no other ids in; one that got in anyway cannot be asked for either.
-        let tenants = rows.iter().filter_map(|(_, id)| id.parse::<TenantId>().ok()).collect();
-        Ok(Some(Feed { position, tenants, restarted: false }))
+        self.seen = Some((version, feed.position));
+        Ok(None)
     }
 
     async fn connection(&mut self) -> Result<&mut SqliteConnection, sqlx::Error> {
@@ -147,5 +129,3 @@ fn gone(path: &Path, error: &std::io::Error) -> StoreError {
 const INTERVAL: Duration = Duration::from_millis(100);
 /// How many polls make one call: the caller takes its return as a sign of life.
 const POLLS: u32 = 5;
-/// How many changes are told at once.
-const PAGE: i64 = 1000;
