@@ -203,6 +203,15 @@ impl EntitlementSet {
         explain::rows_in_words(self.parts())
     }
 
+    /// True if both were resolved from the very same rows and hold until the same moment: then they
+    /// say the same. Rows that were read anew are others, even if nothing in them is.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let (one, other) = (self.parts(), other.parts());
+        Arc::ptr_eq(&one.tenant, &other.tenant)
+            && one.valid_until == other.valid_until
+            && one.catalog.same(&other.catalog)
+    }
+
     /// True if a resolution at `now` would give the same answer.
     pub(crate) fn holds_at(&self, now: SystemTime) -> bool {
         let parts = self.parts();
