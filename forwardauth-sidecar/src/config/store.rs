@@ -18,6 +18,7 @@ pub(super) struct StoreDocument {
     url: Option<Spanned<String>>,
     url_file: Option<Spanned<PathBuf>>,
     max_stale: Option<Spanned<String>>,
+    cache_tenants: Option<Spanned<i64>>,
     snapshot: Option<Spanned<PathBuf>>,
     snapshot_key_file: Option<Spanned<PathBuf>>,
 }
@@ -28,6 +29,8 @@ pub struct Store {
     url: SecretString,
     /// For how long what was read goes on counting without the store.
     pub max_stale: Duration,
+    /// How many tenants, and how many organizations, are kept at hand.
+    pub cache_tenants: u64,
     /// What is known is kept here, for a start without the store.
     pub snapshot: Option<Snapshot>,
 }
@@ -105,8 +108,21 @@ impl Store {
             Some(value) => duration(source, "store.max_stale", value, Duration::ZERO, MAX_STALE)?,
             None => Duration::from_hours(24),
         };
+        let cache_tenants = match &document.cache_tenants {
+            None => 100_000,
+            Some(value) => u64::try_from(*value.get_ref())
+                .ok()
+                .filter(|tenants| (1..=MAX_TENANTS).contains(tenants))
+                .ok_or_else(|| {
+                    source.error(
+                        &value.span(),
+                        format!("`store.cache_tenants`: write a number from 1 to {MAX_TENANTS}"),
+                    )
+                })?,
+        };
         let snapshot = Snapshot::check(source, document)?;
-        Ok(Self { url: beside_config(source.path, &url).into(), max_stale, snapshot })
+        let url = beside_config(source.path, &url).into();
+        Ok(Self { url, max_stale, cache_tenants, snapshot })
     }
 }
 
@@ -152,6 +168,9 @@ impl Snapshot {
 
 /// Longer than this, and a license that ended would go on for as long.
 const MAX_STALE: Duration = Duration::from_hours(24 * 31);
+
+/// Each takes about a kilobyte of memory.
+const MAX_TENANTS: u64 = 10_000_000;
 
 fn has_password(url: &str) -> bool {
     let authority = url.split_once("://").map_or("", |(_, rest)| rest);

@@ -59,6 +59,7 @@ fn the_shape_to_aim_at() {
     assert_eq!(config.admin.listen.to_string(), "127.0.0.1:4181");
     assert_eq!(config.store.url(), format!("sqlite:{}", folder.path("tiergate.db").display()));
     assert_eq!(config.store.max_stale.as_secs(), 86_400);
+    assert_eq!(config.store.cache_tenants, 100_000);
     assert_eq!(config.tokens.cache_entries, 100_000);
     assert_eq!(config.tokens.leeway.as_secs(), 15);
     assert_eq!(config.tokens.max_bytes, 16 * 1024);
@@ -351,6 +352,14 @@ fn routes_that_no_request_can_take() {
 }
 
 #[test]
+fn a_cache_of_tenants_has_a_size() {
+    for size in ["0", "-1", "10_000_001"] {
+        let wrong = format!("[store]\ncache_tenants = {size}");
+        assert!(mistake("[store]", &wrong).contains("write a number from 1 to 10000000"), "{size}");
+    }
+}
+
+#[test]
 fn variables_stand_in_for_values() {
     let folder = Folder::new();
     let config = folder
@@ -360,6 +369,7 @@ fn variables_stand_in_for_values() {
                 ("TIERGATE_GATEWAY__LISTEN", "0.0.0.0:9000"),
                 ("TIERGATE_GATEWAY__TRUSTED_PROXIES", "[\"10.0.0.0/8\", \"fd00::/8\"]"),
                 ("TIERGATE_TOKENS__CACHE_ENTRIES", "7"),
+                ("TIERGATE_STORE__CACHE_TENANTS", "250000"),
                 ("TIERGATE_ISSUER__0__URL", "https://other.example.com/oidc"),
                 ("TIERGATE_LOG__FORMAT", "pretty"),
                 ("TIERGATE_PORT", "tcp://10.0.0.1:4180"),
@@ -370,6 +380,7 @@ fn variables_stand_in_for_values() {
     assert_eq!(config.gateway.listen.to_string(), "0.0.0.0:9000");
     assert_eq!(config.gateway.trusted_proxies.len(), 2);
     assert_eq!(config.tokens.cache_entries, 7);
+    assert_eq!(config.store.cache_tenants, 250_000);
     assert_eq!(config.issuers[0].policy().url(), "https://other.example.com/oidc");
     assert_eq!(config.log.format, LogFormat::Pretty);
 }
