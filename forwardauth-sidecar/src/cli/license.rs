@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 use clap::{Args, Subcommand};
 use entitlements::store::{Change, Mode};
 use entitlements::{
-    Catalog, InvalidDuration, InvalidTime, License, LicenseKind, LicenseSource, Pin, TenantId,
-    Value, format_duration, format_time, parse_duration, parse_time,
+    Catalog, InvalidDuration, License, LicenseKind, LicenseSource, Pin, TenantId, Value,
+    format_duration, format_time, parse_duration,
 };
 use serde_json::{Value as Json, json};
 
@@ -55,10 +55,10 @@ struct Grant {
     #[arg(long, requires = "addon", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     quantity: u32,
     /// The first moment it holds, in RFC 3339; now unless another one is given.
-    #[arg(long, value_name = "RFC3339", value_parser = time)]
+    #[arg(long, value_name = "RFC3339", value_parser = super::store::time)]
     starts: Option<SystemTime>,
     /// The first moment it no longer holds; without it, the license has no end.
-    #[arg(long, value_name = "RFC3339", value_parser = time)]
+    #[arg(long, value_name = "RFC3339", value_parser = super::store::time)]
     ends: Option<SystemTime>,
     /// It is a trial: it needs an end and has no grace.
     #[arg(long, requires = "ends", conflicts_with_all = ["addon", "grace"])]
@@ -84,6 +84,19 @@ struct Target {
     /// Why, for the log, `explain` and the audit; callers are only told that it is so.
     #[arg(long, default_value = "by hand")]
     reason: String,
+}
+
+impl Grant {
+    /// The kind of license, and its plan as the command line names it.
+    fn named(&self) -> (LicenseKind, &str) {
+        match (&self.addon, &self.tier) {
+            (Some(addon), _) => (LicenseKind::Addon, addon),
+            (None, tier) => {
+                let kind = if self.trial { LicenseKind::Trial } else { LicenseKind::Base };
+                (kind, tier.as_deref().unwrap_or_default())
+            }
+        }
+    }
 }
 
 /// Runs the command.
@@ -123,6 +136,16 @@ pub async fn run(args: LicenseArgs, out: &mut dyn Write) -> Result<ExitCode, Cli
 async fn grant(desk: &Desk, wanted: Grant, out: &mut dyn Write) -> Result<ExitCode, CliError> {
     let catalog = desk.catalog()?;
     let at = now();
+    let source = match &wanted.source {
+        Some(word) => word.parse().map_err(|error| CliError::usage(format!("{error}")))?,
+        None => LicenseSource::Manual,
+    };
+    // Before the plan is looked up: what was granted stays granted when its tier is sold no more.
+    if let Some(reference) = &wanted.source_ref
+        && let Some((tenant, license)) = known(desk, source, reference).await?
+    {
+        return granted_before(desk, &wanted, (&tenant, &license), out);
+    }
     let (kind, plan) = plan(catalog, &wanted)?;
     // A whole second reads better, and the past one is never later than now.
     let starts_at = wanted.starts.unwrap_or_else(|| whole_second(at));
@@ -134,15 +157,6 @@ async fn grant(desk: &Desk, wanted: Grant, out: &mut dyn Write) -> Result<ExitCo
             format_time(end),
             format_time(starts_at)
         )));
-    }
-    let source = match &wanted.source {
-        Some(word) => word.parse().map_err(|error| CliError::usage(format!("{error}")))?,
-        None => LicenseSource::Manual,
-    };
-    if let Some(reference) = &wanted.source_ref
-        && let Some((tenant, license)) = known(desk, source, reference).await?
-    {
-        return granted_before(desk, &wanted, (kind, &plan), (&tenant, &license), out);
     }
     if wanted.pin {
         let published = desk.store.publish(catalog, desk.actor(), at).await;
@@ -181,8 +195,7 @@ async fn grant(desk: &Desk, wanted: Grant, out: &mut dyn Write) -> Result<ExitCo
             if let Some(reference) = &license.source_ref
                 && let Some((tenant, first)) = known(desk, source, reference).await?
             {
-                let plan = (kind, license.plan.as_str());
-                return granted_before(desk, &wanted, plan, (&tenant, &first), out);
+                return granted_before(desk, &wanted, (&tenant, &first), out);
             }
             return Err(error);
         }
@@ -228,10 +241,14 @@ async fn known(
 fn granted_before(
     desk: &Desk,
     wanted: &Grant,
-    (kind, plan): (LicenseKind, &str),
     (tenant, license): (&TenantId, &License),
     out: &mut dyn Write,
 ) -> Result<ExitCode, CliError> {
+    let (kind, name) = wanted.named();
+    // A plan may have got another name since; under either name it is the same one.
+    let catalog = desk.catalog()?;
+    let same = today(catalog, kind, name) == today(catalog, license.kind, &license.plan);
+    let plan = if same { license.plan.as_str() } else { name };
     let end = |end: Option<SystemTime>| end.map_or_else(|| "none".to_owned(), format_time);
     let pinned = |yes: bool| if yes { "pinned" } else { "not pinned" }.to_owned();
     let start = wanted.starts.unwrap_or(license.starts_at);
@@ -273,13 +290,23 @@ fn granted_before(
     Ok(Outcome::Yes.into())
 }
 
+/// What a plan is called today; one that is sold no more keeps its name.
+fn today<'a>(catalog: &'a Catalog, kind: LicenseKind, name: &'a str) -> &'a str {
+    match kind {
+        LicenseKind::Addon => name,
+        LicenseKind::Base | LicenseKind::Trial => {
+            catalog.tier(name).map_or(name, entitlements::Tier::name)
+        }
+    }
+}
+
 /// The plan by its name in the catalog, an alias replaced by what it stands for.
 fn plan(catalog: &Catalog, wanted: &Grant) -> Result<(LicenseKind, String), CliError> {
     let known = |names: Vec<&str>| match names.as_slice() {
         [] => "there are none in the plans".to_owned(),
         names => format!("use one of `{}`", names.join("`, `")),
     };
-    if let Some(name) = &wanted.addon {
+    if let (LicenseKind::Addon, name) = wanted.named() {
         return match catalog.addon(name) {
             Some(addon) => Ok((LicenseKind::Addon, addon.name().to_owned())),
             None => Err(CliError::usage(format!(
@@ -292,8 +319,7 @@ fn plan(catalog: &Catalog, wanted: &Grant) -> Result<(LicenseKind, String), CliE
     if wanted.quantity != 1 {
         return Err(CliError::usage("`--quantity` counts add-ons; leave it out beside `--tier`"));
     }
-    let name = wanted.tier.as_deref().unwrap_or_default();
-    let kind = if wanted.trial { LicenseKind::Trial } else { LicenseKind::Base };
+    let (kind, name) = wanted.named();
     match catalog.tier(name) {
         Some(tier) => Ok((kind, tier.name().to_owned())),
         None => Err(CliError::usage(format!(
@@ -431,10 +457,6 @@ pub(super) fn value_json(value: &Value) -> Json {
         Value::Level { name, .. } => json!(&**name),
         Value::Number(number) => json!(number),
     }
-}
-
-fn time(text: &str) -> Result<SystemTime, InvalidTime> {
-    parse_time(text)
 }
 
 fn duration(text: &str) -> Result<Duration, InvalidDuration> {

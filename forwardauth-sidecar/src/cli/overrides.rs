@@ -6,9 +6,7 @@ use std::time::SystemTime;
 
 use clap::{ArgGroup, Args, Subcommand};
 use entitlements::store::{Change, Mode};
-use entitlements::{
-    Effect, Feature, FeatureKey, Override, TenantId, TenantRecord, format_time, parse_time,
-};
+use entitlements::{Effect, Feature, FeatureKey, Override, TenantId, TenantRecord, format_time};
 use serde_json::{Value as Json, json};
 
 use super::store::{Desk, StoreArgs, failed, now, table, whole_second};
@@ -62,15 +60,15 @@ struct Add {
     #[arg(long)]
     deny: bool,
     /// The first moment it holds, in RFC 3339; now unless another one is given.
-    #[arg(long, value_name = "RFC3339", value_parser = parse_time)]
+    #[arg(long, value_name = "RFC3339", value_parser = super::store::time)]
     starts: Option<SystemTime>,
     /// The first moment it no longer holds.
-    #[arg(long, value_name = "RFC3339", value_parser = parse_time)]
+    #[arg(long, value_name = "RFC3339", value_parser = super::store::time)]
     ends: Option<SystemTime>,
     /// It has no end: somebody has to revoke it.
     #[arg(long)]
     permanent: bool,
-    /// Why, in at least 5 characters.
+    /// Why, in at least 5 characters that are not blank.
     #[arg(long)]
     reason: String,
     /// Where it was agreed.
@@ -99,9 +97,10 @@ pub async fn run(args: OverrideArgs, out: &mut dyn Write) -> Result<ExitCode, Cl
 async fn add(desk: &Desk, wanted: Add, out: &mut dyn Write) -> Result<ExitCode, CliError> {
     let at = now();
     let effect = effect(desk, &wanted)?;
-    if wanted.reason.trim().chars().count() < 5 {
+    if wanted.reason.chars().filter(|c| !c.is_whitespace()).count() < 5 {
         return Err(CliError::usage(
-            "`--reason` has less than 5 characters; say why, so that others can judge it later",
+            "`--reason` has less than 5 characters that are not blank; say why, so that others can \
+             judge it later",
         ));
     }
     let starts_at = wanted.starts.unwrap_or_else(|| whole_second(at));

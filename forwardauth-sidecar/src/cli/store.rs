@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use auth_core::Clock as _;
 use clap::Args;
 use entitlements::store::{self, Actor, Change, Mode, Receipt, Refusal, Store};
-use entitlements::{Catalog, StoreError, TenantId, TenantRecord};
+use entitlements::{Catalog, InvalidTime, StoreError, TenantId, TenantRecord, parse_time};
 use serde_json::Value as Json;
 
 use super::CliError;
@@ -184,6 +184,18 @@ pub(super) async fn every_tenant(store: &dyn Store) -> Result<Vec<TenantRecord>,
         records.extend(store.load(&tenant.id).await.map_err(|error| failed(&error))?);
     }
     Ok(records)
+}
+
+/// A moment in RFC 3339, as finely as a store keeps it: told again, it is the same one.
+pub(super) fn time(text: &str) -> Result<SystemTime, InvalidTime> {
+    let at = parse_time(text)?;
+    let (Ok(since) | Err(since)) =
+        at.duration_since(SystemTime::UNIX_EPOCH).map_err(|before| before.duration());
+    let finer = Duration::from_nanos(u64::from(since.subsec_nanos() % 1000));
+    // Towards 1970 on both sides, as stores do.
+    let whole =
+        if at < SystemTime::UNIX_EPOCH { at.checked_add(finer) } else { at.checked_sub(finer) };
+    Ok(whole.unwrap_or(at))
 }
 
 /// The second that a moment is in: it reads better, and is never later.

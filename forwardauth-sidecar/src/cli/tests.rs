@@ -396,6 +396,34 @@ async fn what_billing_grants_twice_is_one_license() {
     assert!(bench.run(line).await.unwrap().contains("already, and revoked"));
 }
 
+/// A billing system says the same thing again for years, whatever the plans are called by then.
+#[tokio::test]
+async fn what_billing_grants_twice_is_one_license_also_after_the_plans_have_changed() {
+    let bench = Bench::new();
+    bench.run("tenant add acme").await.unwrap();
+    let line = "license grant acme --tier mid --starts 2026-01-01T00:00:00.1234567Z \
+                --ends 2999-01-01T00:00:00.000000999Z --source billing --source-ref sub_42";
+    bench.run(line).await.unwrap();
+    // Finer than the store keeps it: it is the same moment all the same.
+    assert!(bench.run(line).await.unwrap().starts_with("no change"));
+
+    let plans = entitlements::testing::PLANS;
+    let renamed = plans.replace("\"mid\"", "\"medium\"") + "\n[aliases]\nmid = \"medium\"\n";
+    std::fs::write(bench.plans(), renamed).unwrap();
+    assert!(bench.run(line).await.unwrap().starts_with("no change"), "under the old name");
+    let new_name = line.replace("--tier mid", "--tier medium");
+    assert!(bench.run(&new_name).await.unwrap().starts_with("no change"), "under the new one");
+    let other = bench.run(&line.replace("--tier mid", "--tier high")).await;
+    Bench::expect_usage(other, &["plan is `mid`, not `high`"]);
+
+    std::fs::write(bench.plans(), plans.replace("\"mid\"", "\"medium\"")).unwrap();
+    assert!(bench.run(line).await.unwrap().starts_with("no change"), "it is sold no more");
+    let new = bench.run(&line.replace("sub_42", "sub_43")).await;
+    Bench::expect_usage(new, &["there is no tier `mid`"]);
+    let all: Json = serde_json::from_str(&bench.run("license list --json").await.unwrap()).unwrap();
+    assert_eq!(all.as_array().unwrap().len(), 1);
+}
+
 const LIMITS: &str = r#"
 schema  = 1
 catalog = "limits"
