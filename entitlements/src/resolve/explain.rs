@@ -263,11 +263,18 @@ fn takes_away(tenant: &TenantRecord, index: usize) -> bool {
 fn offers(parts: &Parts, position: usize, does: impl Fn(&Value) -> bool) -> Vec<String> {
     let tiers = parts.catalog.tiers().iter();
     let tiers = tiers.filter(|tier| does(&tier.values[position])).map(|tier| tier.name.to_string());
-    let current = &parts.values[position];
+    // An add-on adds to what the licenses give, not to what an override has raised it to.
+    let current = match parts.origins[position] {
+        Origin::Override(_) => {
+            let held = super::held(&parts.catalog, &parts.tenant, parts.at);
+            super::granted(position, &parts.catalog.features()[position], &parts.tenant, &held).0
+        }
+        Origin::State | Origin::Nothing | Origin::License(..) => parts.values[position].clone(),
+    };
     let number = matches!(parts.catalog.features()[position].kind, FeatureKind::Number(_));
     let addons = parts.catalog.addons().iter().filter_map(|addon| {
         let value = addon.values[position].as_ref()?;
-        let with = match (current, value) {
+        let with = match (&current, value) {
             (Value::Number(now), Value::Number(more)) if number => {
                 Value::Number(now.saturating_add(*more))
             }

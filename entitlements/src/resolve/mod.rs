@@ -62,18 +62,7 @@ pub(crate) fn resolve_shared(
     tenant: Arc<TenantRecord>,
     now: SystemTime,
 ) -> EntitlementSet {
-    let mut held: Vec<Held<'_>> = tenant
-        .licenses
-        .iter()
-        .enumerate()
-        .map(|(index, license)| Held {
-            index,
-            standing: license.standing(now),
-            plan: plan::of(catalog, license),
-        })
-        .collect();
-    // The order of rows decides nothing, not even which of several equal ones is named.
-    held.sort_by(|a, b| tenant.licenses[a.index].id.cmp(&tenant.licenses[b.index].id));
+    let held = held(catalog, &tenant, now);
     let (state, blamed) = state::judge(&tenant, &held);
     let tier = state.is_usable().then(|| highest_tier(catalog, &tenant, &held)).flatten();
     let (values, origins) = catalog
@@ -82,7 +71,7 @@ pub(crate) fn resolve_shared(
         .enumerate()
         .map(|(position, feature)| {
             if state.is_usable() {
-                feature_value(position, feature, &tenant, &held, now)
+                overridden(granted(position, feature, &tenant, &held), feature, &tenant, now)
             } else {
                 (feature.lowest(), Origin::State)
             }
@@ -101,6 +90,21 @@ pub(crate) fn resolve_shared(
         since,
         valid_until,
     })
+}
+
+/// The licenses as they stand; the order of rows decides nothing, not even which of several equal
+/// ones is named.
+fn held<'a>(catalog: &'a Catalog, tenant: &'a TenantRecord, now: SystemTime) -> Vec<Held<'a>> {
+    let licenses = tenant.licenses.iter().enumerate();
+    let mut held: Vec<_> = licenses
+        .map(|(index, license)| Held {
+            index,
+            standing: license.standing(now),
+            plan: plan::of(catalog, license),
+        })
+        .collect();
+    held.sort_by(|a, b| tenant.licenses[a.index].id.cmp(&tenant.licenses[b.index].id));
+    held
 }
 
 /// A license as it stands at the moment.
@@ -137,12 +141,12 @@ fn highest_tier(catalog: &Catalog, tenant: &TenantRecord, held: &[Held<'_>]) -> 
         .cloned()
 }
 
-fn feature_value(
+/// What the licenses give, before any override.
+fn granted(
     position: usize,
     feature: &Feature,
     tenant: &TenantRecord,
     held: &[Held<'_>],
-    now: SystemTime,
 ) -> (Value, Origin) {
     let mut best = (feature.lowest(), Origin::Nothing);
     let usable = || held.iter().filter(|held| held.standing.is_usable());
@@ -164,7 +168,7 @@ fn feature_value(
             (_, value) => better(&mut best, value, held, tenant),
         }
     }
-    overridden(best, feature, tenant, now)
+    best
 }
 
 /// Keeps the greater value; among equal ones, the license that is not in grace, then the smaller

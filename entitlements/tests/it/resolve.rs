@@ -343,6 +343,39 @@ fn the_state_tells_of_the_license_that_matters() {
     assert_eq!(at(&acme(Vec::new()), time(NOW)).state(), State::NoLicense);
 }
 
+/// An add-on adds to what the licenses give: beside a raise to 20, ten on top of seven help nobody
+/// who needs more than that.
+#[test]
+fn an_add_on_does_not_add_to_a_raise() {
+    let text = format!("{PLANS}\n[addons.pack]\nretention_days = 10");
+    let catalog = Catalog::parse(&text).expect("it is right");
+    let mut record = acme(vec![year("lic_1", "low")]);
+    let raise = Effect::Raise("20".to_owned());
+    record.overrides = vec![exception("ovr_1", "retention_days", raise)];
+    let set = resolve(&catalog, &record, time(NOW));
+    assert_eq!(denied(&set, "retention_days=25").unlocked_by, ["mid", "high", "business"]);
+    let told = set.explain().iter().find(|row| row.feature.as_str() == "retention_days");
+    assert_eq!(told.expect("it is told").unlocked_by, ["mid", "high", "business"]);
+    record.overrides.clear();
+    let set = resolve(&catalog, &record, time(NOW));
+    let offers = ["mid", "high", "business", "addon:pack"];
+    assert_eq!(denied(&set, "retention_days=17").unlocked_by, offers);
+}
+
+/// A route that asks for no more than a known caller: who holds a plan that nobody knows is let in
+/// with nothing, or refused, as the plans say it of those without a license.
+#[test]
+fn a_plan_that_nobody_knows_is_admitted_as_the_plans_say() {
+    let record = acme(vec![year("lic_1", "platinum")]);
+    let set = at(&record, time(NOW));
+    assert_eq!(set.state(), State::UnknownPlan);
+    assert!(set.admitted().is_ok() && set.features().all(|(_, value)| value.is_lowest()));
+    let strict = PLANS.replace("on_expiry = \"lowest\"", "on_expiry = \"deny\"");
+    let strict = Catalog::parse(&strict).expect("it is right");
+    let denial = resolve(&strict, &record, time(NOW)).admitted().expect_err("it is refused");
+    assert_eq!(denial.reason.code(), "unknown_plan");
+}
+
 #[test]
 fn denials_say_what_is_there_what_is_needed_and_what_would_help() {
     let set = at(&acme(vec![year("lic_1", "low")]), time(NOW));
