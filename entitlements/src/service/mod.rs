@@ -264,6 +264,14 @@ impl EntitlementService {
         shared.known.store(record, &shared.catalog, (shared.clock)(), Replace::Newer);
     }
 
+    /// Forgets whom an organization named, where no task does it.
+    #[cfg(feature = "testing")]
+    pub(crate) fn unmap(&self, organization: &Organization) {
+        let shared = &self.handle.shared;
+        shared.known.heard_of_a_change();
+        shared.known.unmap(organization);
+    }
+
     /// Tells how many tenants there are now, where no task does it.
     #[cfg(feature = "testing")]
     pub(crate) fn has_counted(&self, tenants: u64) {

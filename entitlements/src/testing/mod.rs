@@ -147,6 +147,9 @@ impl InMemory {
     pub fn apply(&self, change: &Change) -> Result<Receipt, StoreError> {
         let at = self.service.shared_clock();
         let receipt = self.memory.apply_now(change, &Actor::person("test"), at)?;
+        if let Change::UnmapOrganization { organization } = change {
+            self.service.unmap(organization);
+        }
         if let Some(record) = self.memory.load_now(&receipt.tenant)? {
             self.service.take(record);
         }

@@ -291,6 +291,61 @@ async fn the_number_of_tenants_is_at_hand_and_has_an_end() {
     assert_eq!(service.counted_tenants(), Some(2));
 }
 
+/// What begins and ends by the clock does so while nobody changes or asks anything.
+#[tokio::test(start_paused = true)]
+async fn the_clock_alone_starts_and_ends_things() {
+    let scene = Scene::new().await;
+    scene.add("globex", "org_2").await;
+    let after = |hours| noon() + Duration::from_hours(hours);
+    let soon = License { starts_at: after(2), ..license("lic_2", "low") };
+    scene.apply(Change::GrantLicense { tenant: id("globex"), license: soon }).await;
+    let replay: entitlements::FeatureKey = "exchange_replay".parse().expect("a feature");
+    let exception = entitlements::Override {
+        id: "ovr_1".to_owned(),
+        feature: replay.clone(),
+        effect: entitlements::Effect::Raise("yes".to_owned()),
+        starts_at: after(1),
+        ends_at: Some(after(3)),
+        reason: "a promise".to_owned(),
+        ticket: None,
+        created_by: "test".to_owned(),
+        revoked_at: None,
+    };
+    scene.apply(Change::AddOverride { tenant: id("acme"), exception }).await;
+    let service = scene.builder().connect().await.unwrap();
+    let globex = id("globex");
+    service.entitlements(ACME).await.unwrap();
+    service.entitlements(TenantRef::Id(&globex)).await.unwrap();
+    let loads = scene.faulty.loads();
+    let (mut replays, mut states) = (Vec::new(), Vec::new());
+    for _ in 0..4 {
+        // A second before each hour, and at it.
+        for step in [Duration::from_secs(3599), Duration::from_secs(1)] {
+            scene.wall.advance(step);
+            replays.push(service.cached(ACME).expect("at hand").has(&replay));
+            states.push(service.cached(TenantRef::Id(&globex)).expect("at hand").state());
+        }
+    }
+    assert_eq!(replays, [false, true, true, true, true, false, false, false]);
+    let (no, yes) = (State::NotYetValid, State::Active);
+    assert_eq!(states, [no, no, no, yes, yes, yes, yes, yes]);
+    assert_eq!(scene.faulty.loads(), loads, "nothing was asked");
+}
+
+/// The testing kit's changes are in force at once, also the loss of an organization.
+#[tokio::test]
+async fn an_organization_that_is_unmapped_in_memory_is_gone() {
+    let (service, memory) = EntitlementService::in_memory_builder(catalog())
+        .tenants([("acme", "mid")])
+        .organization(ISSUER, "org_1", "acme")
+        .build_with_store();
+    assert!(service.entitlements(ACME).await.is_ok() && service.cached(ACME).is_some());
+    let organization = Organization { issuer: ISSUER.to_owned(), id: "org_1".to_owned() };
+    memory.apply(&Change::UnmapOrganization { organization }).expect("it is done");
+    assert!(service.cached(ACME).is_none());
+    assert_eq!(code(service.entitlements(ACME).await), "unknown_tenant");
+}
+
 /// A revocation counts when it is heard, whatever the clock it was noted by says.
 #[tokio::test(start_paused = true)]
 async fn a_writer_whose_clock_is_ahead_postpones_nothing() {
