@@ -2,12 +2,13 @@
 //!
 //! `PROPTEST_CASES=1000000 cargo test -p entitlements --test it oracle` asks a million questions.
 
+use std::sync::LazyLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use entitlements::testing::{PLANS, license};
 use entitlements::{
-    Catalog, Effect, EntitlementSet, License, LicenseKind, OnExpiry, Override, State, TenantRecord,
-    TenantStatus, Value, resolve,
+    Catalog, Effect, EntitlementSet, License, LicenseKind, OnExpiry, Override, Pin, State,
+    TenantRecord, TenantStatus, Value, resolve,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -26,10 +27,31 @@ const FEATURES: [&str; 6] = [
 const WORTH: [[u64; 4]; 6] =
     [[1, 1, 1, 1], [1, 2, 2, 2], [0, 1, 1, 1], [0, 0, 1, 1], [0, 0, 1, 1], [7, 30, 90, 365]];
 const PACK: [u64; 6] = [0, 0, 0, 0, 1, 10];
+/// The same of the older catalog, to which some licenses keep.
+const WORTH_THEN: [[u64; 4]; 6] =
+    [[1, 1, 1, 1], [1, 2, 2, 2], [0, 1, 1, 1], [0, 0, 1, 1], [1, 1, 1, 1], [14, 14, 60, 700]];
+const PACK_THEN: [u64; 6] = [0, 0, 0, 0, 1, 25];
 
 fn catalog() -> Catalog {
+    static CURRENT: LazyLock<Catalog> = LazyLock::new(|| catalog_of(PLANS, 10));
+    CURRENT.clone()
+}
+
+/// What was sold before: other numbers, replay for everybody, and no alias.
+fn older() -> Catalog {
+    static OLDER: LazyLock<Catalog> = LazyLock::new(|| {
+        let text = PLANS.replace("[7,         30,     90,     365]", "[14, 14, 60, 700]").replace(
+            "exchange_replay           = [\"no\",      \"no\",",
+            "exchange_replay           = [\"yes\",     \"yes\",",
+        );
+        catalog_of(&text, 25)
+    });
+    OLDER.clone()
+}
+
+fn catalog_of(plans: &str, pack: u64) -> Catalog {
     let text = format!(
-        "{PLANS}\n[addons.pack]\nexchange_replay = \"yes\"\nretention_days = 10\n[aliases]\nsilver = \"mid\"\n"
+        "{plans}\n[addons.pack]\nexchange_replay = \"yes\"\nretention_days = {pack}\n[aliases]\nsilver = \"mid\"\n"
     );
     Catalog::parse(&text).expect("it is right")
 }
@@ -39,10 +61,10 @@ fn at(second: u64) -> SystemTime {
 }
 
 fn a_license() -> impl Strategy<Value = License> {
-    let plan = (0..4_u8, 0..6_usize, 1..4_u32);
+    let plan = (0..4_u8, 0..6_usize, 1..4_u32, 0..8_u8);
     let period = (0..20_u64, option::of(1..12_u64), 0..6_u64);
     let fate = (option::weighted(0.2, 0..25_u64), option::weighted(0.2, 0..25_u64));
-    (plan, period, fate).prop_map(|((kind, plan, times), (start, length, grace), fate)| {
+    (plan, period, fate).prop_map(|((kind, plan, times, pin), (start, length, grace), fate)| {
         let (kind, plan, quantity) = match kind {
             0 => (LicenseKind::Trial, PLANS_HELD[plan], 1),
             1 => (LicenseKind::Addon, if plan == 5 { "no_pack" } else { "pack" }, times),
@@ -51,6 +73,12 @@ fn a_license() -> impl Strategy<Value = License> {
         License {
             kind,
             quantity,
+            pin: match pin {
+                0 => Some(Pin { digest: "lost".to_owned(), catalog: None }),
+                1 => Some(Pin { digest: catalog().digest().to_owned(), catalog: None }),
+                2 | 3 => Some(Pin { digest: older().digest().to_owned(), catalog: Some(older()) }),
+                _ => None,
+            },
             starts_at: at(start),
             ends_at: length.map(|length| at(start + length)),
             grace: Duration::from_secs(grace),
@@ -128,7 +156,10 @@ fn oracle(tenant: &TenantRecord, now: SystemTime) -> ([u64; 6], bool, Option<usi
             && license.starts_at <= now
             && !ended
     };
+    let lost = |license: &License| license.pin.as_ref().is_some_and(|pin| pin.digest == "lost");
+    let then = |license: &License| license.pin.as_ref().is_some_and(|pin| pin.catalog.is_some());
     let rank = |license: &License| match license.plan.as_str() {
+        _ if lost(license) => None,
         "low" => Some(0),
         "mid" | "silver" => Some(1),
         "high" => Some(2),
@@ -142,8 +173,9 @@ fn oracle(tenant: &TenantRecord, now: SystemTime) -> ([u64; 6], bool, Option<usi
         {
             if let Some(rank) = rank(license) {
                 tier = tier.max(Some(rank));
+                let worth = if then(license) { WORTH_THEN } else { WORTH };
                 for feature in 0..6 {
-                    best[feature] = best[feature].max(WORTH[feature][rank]);
+                    best[feature] = best[feature].max(worth[feature][rank]);
                 }
             }
         }
@@ -152,9 +184,10 @@ fn oracle(tenant: &TenantRecord, now: SystemTime) -> ([u64; 6], bool, Option<usi
         return ([0; 6], false, None);
     }
     for pack in tenant.licenses.iter().filter(|l| l.kind == LicenseKind::Addon && usable(l)) {
-        if pack.plan == "pack" {
-            best[4] = best[4].max(PACK[4]);
-            best[5] += PACK[5] * u64::from(pack.quantity);
+        if pack.plan == "pack" && !lost(pack) {
+            let worth = if then(pack) { PACK_THEN } else { PACK };
+            best[4] = best[4].max(worth[4]);
+            best[5] += worth[5] * u64::from(pack.quantity);
         }
     }
     let number = |text: &str| match text {
@@ -237,12 +270,20 @@ proptest! {
     }
 
     #[test]
-    fn the_order_of_rows_decides_nothing(tenant in a_tenant(), now in 0..30_u64) {
+    fn the_order_of_rows_decides_nothing(
+        (tenant, turned) in a_tenant().prop_flat_map(|tenant| {
+            let rows = (
+                Just(tenant.licenses.clone()).prop_shuffle(),
+                Just(tenant.overrides.clone()).prop_shuffle(),
+            );
+            rows.prop_map(move |(licenses, overrides)| {
+                (tenant.clone(), TenantRecord { licenses, overrides, ..tenant.clone() })
+            })
+        }),
+        now in 0..30_u64,
+    ) {
         let catalog = catalog();
         let set = resolve(&catalog, &tenant, at(now));
-        let mut turned = tenant;
-        turned.licenses.reverse();
-        turned.overrides.reverse();
         let other = resolve(&catalog, &turned, at(now));
         prop_assert_eq!(set.explain(), other.explain());
         prop_assert_eq!((set.state(), set.tier()), (other.state(), other.tier()));
