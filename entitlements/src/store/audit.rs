@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use aws_lc_rs::digest::{Context, SHA256};
 
 use super::change::{Actor, Change, Done};
+use crate::catalog::hex;
 use crate::model::time::to_micros;
 
 /// One change as the log has it.
@@ -74,6 +75,11 @@ impl AuditEntry {
     pub fn follows(&self, before: Option<&Self>) -> bool {
         let (seq, hash) = before.map_or((0, [0; 32]), |entry| (entry.seq, entry.hash));
         self.seq == seq + 1 && self.prev_hash == hash && self.hash == self.computed_hash()
+    }
+
+    /// The entry's hash in hexadecimal digits, as it is written down elsewhere.
+    pub fn hash_in_hex(&self) -> String {
+        hex(&self.hash)
     }
 
     /// SHA-256 over a domain, the hash before, and each field with its length, so that no two

@@ -117,7 +117,7 @@ async fn verify(
         let why = format!("it is missing: the log ends at entry {length}");
         walk.broken = Some((*seq, why));
     }
-    let head = walk.head.as_ref().map(|head| hex(&head.hash));
+    let head = walk.head.as_ref().map(AuditEntry::hash_in_hex);
     let json = json!({
         "intact": walk.broken.is_none(),
         "entries": length,
@@ -150,8 +150,8 @@ async fn walk(desk: &Desk, expect: Option<&(u64, String)>) -> Result<Walk, CliEr
         for entry in page {
             let broken = why_broken(&entry, head.as_ref()).or_else(|| {
                 let (_, hash) = expect.filter(|(seq, _)| *seq == entry.seq)?;
-                (*hash != hex(&entry.hash))
-                    .then(|| format!("its hash is {}, not the expected one", hex(&entry.hash)))
+                (*hash != entry.hash_in_hex())
+                    .then(|| format!("its hash is {}, not the expected one", entry.hash_in_hex()))
             });
             if let Some(why) = broken {
                 return Ok(Walk { head, broken: Some((entry.seq, why)) });
@@ -192,7 +192,7 @@ fn entry_json(entry: &AuditEntry) -> Json {
         "after": object(&entry.after),
         "reason": entry.reason,
         "request_id": entry.request_id,
-        "hash": hex(&entry.hash),
+        "hash": entry.hash_in_hex(),
     })
 }
 
@@ -203,13 +203,4 @@ fn known_head(text: &str) -> Result<(u64, String), String> {
     let seq = seq.parse().ok().filter(|seq| *seq > 0).ok_or_else(form)?;
     let digits = hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_hexdigit());
     digits.then(|| (seq, hash.to_ascii_lowercase())).ok_or_else(form)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        for digit in [byte >> 4, byte & 15] {
-            text.extend(char::from_digit(u32::from(digit), 16));
-        }
-        text
-    })
 }
