@@ -17,6 +17,7 @@ pub struct Contents {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct TableContents {
     pub(crate) name: &'static str,
+    pub(crate) columns: Vec<&'static str>,
     pub(crate) rows: Vec<Vec<Cell>>,
 }
 
@@ -32,6 +33,11 @@ impl Contents {
     /// Each table, and how many rows it has.
     pub fn counts(&self) -> impl Iterator<Item = (&'static str, usize)> {
         self.tables.iter().map(|table| (table.name, table.rows.len()))
+    }
+
+    /// Each table, and the columns that are kept of it.
+    pub fn columns(&self) -> impl Iterator<Item = (&'static str, &[&'static str])> {
+        self.tables.iter().map(|table| (table.name, table.columns.as_slice()))
     }
 
     /// SHA-256 over every value of every row, in hexadecimal digits.

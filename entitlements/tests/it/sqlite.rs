@@ -1,5 +1,6 @@
 //! The embedded store: the suite that every store passes, and what only a file has.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -193,6 +194,37 @@ async fn the_database_refuses_what_must_never_happen() {
         }
     }
     assert_eq!(store.contents().await.expect("it answers").digest(), before);
+}
+
+/// A copy carries every column: one that was added to the schema and not to the copy would be lost
+/// without a word.
+#[tokio::test]
+async fn a_copy_knows_every_column_of_the_schema() {
+    let file = File::new();
+    let store = file.open(Mode::ReadWrite).await.expect("it is created");
+    let contents = store.contents().await.expect("it answers");
+    let copied: BTreeMap<_, BTreeSet<_>> = contents
+        .columns()
+        .map(|(table, columns)| {
+            (table.to_owned(), columns.iter().map(|it| (*it).to_owned()).collect())
+        })
+        .collect();
+    let rows: Vec<(String, String)> = sqlx::query_as(
+        "SELECT m.name, c.name FROM sqlite_schema m, pragma_table_info(m.name) c
+         WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%' AND m.name <> '_sqlx_migrations'",
+    )
+    .fetch_all(&mut file.shell().await)
+    .await
+    .expect("it answers");
+    let mut there: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for (table, column) in rows {
+        there.entry(table).or_default().insert(column);
+    }
+    // What happened in one store, and which one it is, belongs to that one.
+    for own in ["changes", "store_identity"] {
+        there.remove(own).expect("it is there");
+    }
+    assert_eq!(copied, there);
 }
 
 /// The shell of Debian 12 is older than the library here; what it can do is enough for a change by

@@ -177,6 +177,35 @@ async fn a_clock_that_is_ahead_neither_postpones_a_grant_nor_a_revocation() {
     crate::clocks::a_writer_is_ahead(opened(&database).await, &database.url()).await;
 }
 
+/// Both databases have the same tables with the same columns, so that what a copy knows of one it
+/// knows of the other.
+#[tokio::test]
+#[ignore = "needs PostgreSQL; run cargo xtask test"]
+async fn both_databases_have_the_same_columns() {
+    let database = Database::new().await;
+    opened(&database).await;
+    let there: Vec<(String, String)> = sqlx::query_as(
+        "SELECT table_name::TEXT, column_name::TEXT FROM information_schema.columns
+         WHERE table_schema = 'public' AND table_name <> '_sqlx_migrations'
+         ORDER BY table_name COLLATE \"C\", column_name COLLATE \"C\"",
+    )
+    .fetch_all(&mut database.shell().await)
+    .await
+    .expect("it answers");
+    let folder = tempfile::tempdir().expect("there is room");
+    let url = format!("sqlite:{}", folder.path().join("tiergate.db").display());
+    store::open(&url, Mode::ReadWrite).await.expect("it is created");
+    let here: Vec<(String, String)> = sqlx::query_as(
+        "SELECT m.name, c.name FROM sqlite_schema m, pragma_table_xinfo(m.name) c
+         WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%' AND m.name <> '_sqlx_migrations'
+         ORDER BY 1, 2",
+    )
+    .fetch_all(&mut sqlx::SqliteConnection::connect(&url).await.expect("it is there"))
+    .await
+    .expect("it answers");
+    assert_eq!(there, here);
+}
+
 /// A change by hand reaches running services too: the triggers feed it.
 #[tokio::test]
 #[ignore = "needs PostgreSQL; run cargo xtask test"]

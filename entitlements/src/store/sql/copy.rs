@@ -40,7 +40,7 @@ pub(super) async fn contents(snapshot: &mut Connection) -> Result<Contents, Stor
             .await
             .map_err(refused)?;
         let rows = rows.iter().map(|row| cells(table, row)).collect::<Result<_, _>>();
-        tables.push(TableContents { name: table.name, rows: rows.map_err(refused)? });
+        tables.push(TableContents { name: table.name, columns, rows: rows.map_err(refused)? });
     }
     Ok(Contents { tables })
 }
