@@ -17,16 +17,16 @@ use tiergate::telemetry::metrics::Stopwatch;
 
 use crate::harness::{Answer, Question, exchange};
 
-const ISSUER: &str = "https://id.example.com/oidc";
+pub(crate) const ISSUER: &str = "https://id.example.com/oidc";
 
 /// An issuer's key set over HTTP, until it is stopped.
-struct Keys {
-    address: SocketAddr,
+pub(crate) struct Keys {
+    pub(crate) address: SocketAddr,
     document: Arc<Mutex<Option<String>>>,
 }
 
 impl Keys {
-    fn serve(document: String) -> Self {
+    pub(crate) fn serve(document: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
         let document = Arc::new(Mutex::new(Some(document)));
@@ -55,10 +55,10 @@ impl Keys {
 }
 
 /// A folder with a configuration, and processes that serve it.
-struct Installation(tempfile::TempDir);
+pub(crate) struct Installation(tempfile::TempDir);
 
 impl Installation {
-    fn new(keys: SocketAddr) -> Self {
+    pub(crate) fn new(keys: SocketAddr) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let text = include_str!("../../../tiergate.toml")
             .replace("127.0.0.1:4180", "127.0.0.1:0")
@@ -78,11 +78,11 @@ impl Installation {
         Self(folder)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    async fn add(&self, tenant: &str, license: License) {
+    pub(crate) async fn add(&self, tenant: &str, license: License) {
         let url = format!("sqlite:{}", self.path("tiergate.db").display());
         let store = store::open(&url, Mode::ReadWrite).await.expect("a store");
         let organization = Organization { issuer: ISSUER.to_owned(), id: format!("org-{tenant}") };
@@ -96,7 +96,7 @@ impl Installation {
         }
     }
 
-    fn remove_the_store(&self) {
+    pub(crate) fn remove_the_store(&self) {
         for entry in std::fs::read_dir(self.0.path()).expect("a folder") {
             let path = entry.expect("an entry").path();
             if path.to_string_lossy().contains("tiergate.db") {
@@ -105,7 +105,7 @@ impl Installation {
         }
     }
 
-    fn serve(&self, variables: &[(&str, &str)]) -> Serving {
+    pub(crate) fn serve(&self, variables: &[(&str, &str)]) -> Serving {
         let mut child = Command::new(env!("CARGO_BIN_EXE_tiergate"))
             .current_dir(self.0.path())
             .arg("serve")
@@ -133,7 +133,7 @@ impl Installation {
 }
 
 /// A process, killed when it is dropped: a restart does not wait for anybody's good-bye.
-struct Serving {
+pub(crate) struct Serving {
     child: Child,
     log: BufReader<ChildStderr>,
     before: String,
@@ -142,14 +142,14 @@ struct Serving {
 }
 
 impl Serving {
-    async fn ask(&self, token: &str) -> Answer {
+    pub(crate) async fn ask(&self, token: &str) -> Answer {
         let question = Question::new("/api/v1/topology")
             .set("X-Forwarded-Host", "traces.example.com")
             .bearer(token);
         exchange(self.gateway, &question.bytes()).await
     }
 
-    async fn ready(&self) -> u16 {
+    pub(crate) async fn ready(&self) -> u16 {
         let request = b"GET /readyz HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n";
         exchange(self.admin, request).await.status
     }
@@ -171,7 +171,7 @@ impl Drop for Serving {
 }
 
 #[track_caller]
-fn refused(answer: &Answer, status: u16, reason: &str) {
+pub(crate) fn refused(answer: &Answer, status: u16, reason: &str) {
     let told = answer.json()["reason"].clone();
     assert_eq!((answer.status, told.as_str()), (status, Some(reason)), "{answer:?}");
 }
@@ -182,7 +182,7 @@ fn holds(file: &Path, texts: &[&str]) -> bool {
     texts.iter().all(|it| text.contains(it))
 }
 
-async fn pause() {
+pub(crate) async fn pause() {
     tokio::time::sleep(Duration::from_millis(50)).await;
 }
 

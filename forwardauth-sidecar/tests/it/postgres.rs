@@ -1,0 +1,62 @@
+//! The program on PostgreSQL: moved there from SQLite by the command line, and served from there.
+
+use std::process::Command;
+use std::time::Duration;
+
+use auth_core::testing::TestIssuer;
+use auth_core::{Algorithm, Clock as _, SystemClock};
+use entitlements::store::{self, Actor, Change, Mode};
+use entitlements::testing::license;
+
+use crate::cluster::Database;
+use crate::restart::{ISSUER, Installation, Keys, pause, refused};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL; run cargo xtask test"]
+async fn a_store_moves_to_postgresql_and_is_served_from_there() {
+    let issuer = TestIssuer::new(ISSUER, Algorithm::Es384);
+    let keys = Keys::serve(issuer.jwks());
+    let place = Installation::new(keys.address);
+    place.add("acme", license("lic_1", "mid")).await;
+    let database = Database::new().await;
+    let url = database.url();
+
+    // The address may hold a password: it is read from a file.
+    std::fs::write(place.path("postgres.url"), format!("{url}\n")).expect("a file");
+    let copy = || {
+        Command::new(env!("CARGO_BIN_EXE_tiergate"))
+            .args(["store", "copy"])
+            .arg(format!("sqlite:{}", place.path("tiergate.db").display()))
+            .arg(format!("@{}", place.path("postgres.url").display()))
+            .output()
+            .expect("the binary runs")
+    };
+    let copied = copy();
+    let told = String::from_utf8_lossy(&copied.stdout);
+    assert!(copied.status.success(), "{told}{}", String::from_utf8_lossy(&copied.stderr));
+    assert!(told.contains("verified: the audit log is one chain of 2 entries"), "{told}");
+    let again = copy();
+    assert_eq!(again.status.code(), Some(2), "it is not empty any more");
+    place.remove_the_store();
+
+    let serving = place.serve(&[("TIERGATE_STORE__URL", &url)]);
+    let token = issuer.token("https://api.example.com").organization("org-acme");
+    let token = token.scopes(["traces:read"]).sign();
+    while serving.ready().await != 200 {
+        pause().await;
+    }
+    while serving.ask(&token).await.status == 503 {
+        pause().await;
+    }
+    assert_eq!(serving.ask(&token).await.status, 200);
+
+    // A change at the new place is enforced without anybody asking for it.
+    let store = store::open(&url, Mode::ReadWrite).await.expect("it is there");
+    let revoke = Change::RevokeLicense { license: "lic_1".to_owned(), reason: "refund".to_owned() };
+    let by = Actor::person("test");
+    store.apply(&revoke, &by, SystemClock.now()).await.expect("it is revoked");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    refused(&serving.ask(&token).await, 403, "license_revoked");
+    assert!(!place.path("tiergate.db").exists(), "nothing is made where the old one was");
+    drop(serving);
+}
