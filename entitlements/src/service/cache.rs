@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use foldhash::fast::RandomState;
@@ -17,6 +17,7 @@ use moka::sync::Cache;
 use crate::catalog::Catalog;
 use crate::model::{TenantId, TenantRecord};
 use crate::resolve::{EntitlementSet, resolve_shared};
+use crate::snapshot::{Entry, Shelf, SnapshotError};
 use crate::store::Organization;
 
 /// How long an unknown tenant or organization stays unknown without asking again.
@@ -31,6 +32,8 @@ pub(super) struct Known {
     unknown_organizations: Cache<Organization, SystemTime, RandomState>,
     /// Tenants whose rows cannot be read, since when, and why.
     unreadable: Cache<TenantId, (SystemTime, String), RandomState>,
+    /// What a snapshot holds and nobody has read yet.
+    shelf: RwLock<Option<Arc<Shelf>>>,
     /// The organizations that name each tenant.
     named: Mutex<HashMap<TenantId, HashSet<Organization>>>,
     /// How many of them there may be before those are left out that the cache has given up.
@@ -49,6 +52,7 @@ impl Known {
             unknown_tenants: cache(UNKNOWN_AT_MOST, Some(UNKNOWN_FOR)),
             unknown_organizations: cache(UNKNOWN_AT_MOST, Some(UNKNOWN_FOR)),
             unreadable: cache(UNKNOWN_AT_MOST, Some(UNKNOWN_FOR)),
+            shelf: RwLock::default(),
             named: Mutex::default(),
             named_at_most: usize::try_from(capacity).unwrap_or(usize::MAX).saturating_mul(2),
             epoch: AtomicU64::new(0),
@@ -63,7 +67,17 @@ impl Known {
         catalog: &Catalog,
         now: SystemTime,
     ) -> Option<EntitlementSet> {
-        let set = self.rows.get(id)?;
+        let Some(set) = self.rows.get(id) else {
+            // INVARIANT: as with what is read from the store, the epoch is read before and looked at
+            // again afterwards: what the snapshot said must not come after what the store says.
+            let epoch = self.epoch();
+            let record = self.shelf()?.tenant(id)?;
+            let set = self.store_shared(record, catalog, now, Replace::Newer);
+            if self.epoch() != epoch {
+                self.forget_up_to(id, set.revision());
+            }
+            return Some(set);
+        };
         if set.holds_at(now) {
             return Some(set);
         }
@@ -134,7 +148,55 @@ impl Known {
     }
 
     pub(super) fn tenant_of(&self, organization: &OrganizationRef<'_>) -> Option<TenantId> {
-        self.organizations.get(organization)
+        self.organizations.get(organization).or_else(|| {
+            let epoch = self.epoch();
+            let tenant = self.shelf()?.tenant_of(organization.issuer, organization.id)?;
+            self.map(organization.owned(), tenant.clone());
+            if self.epoch() != epoch {
+                self.unmap(&organization.owned());
+            }
+            Some(tenant)
+        })
+    }
+
+    /// Puts a snapshot beside the cache: what is asked for is taken from it.
+    pub(super) fn put_shelf(&self, shelf: Arc<Shelf>) {
+        *self.shelf.write().unwrap_or_else(PoisonError::into_inner) = Some(shelf);
+    }
+
+    /// True as long as not all of a snapshot is in the cache.
+    pub(super) fn has_shelf(&self) -> bool {
+        self.shelf().is_some()
+    }
+
+    fn shelf(&self) -> Option<Arc<Shelf>> {
+        self.shelf.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes the rest of the snapshot into the cache; nothing else changes the cache meanwhile.
+    pub(super) fn clear_the_shelf(
+        &self,
+        catalog: &Catalog,
+        now: SystemTime,
+    ) -> Result<u64, SnapshotError> {
+        let mut tenants = 0;
+        let mut outcome = Ok(());
+        if let Some(shelf) = self.shelf() {
+            for entry in shelf.entries() {
+                match entry {
+                    Ok(Entry::Tenant(record)) => {
+                        tenants += 1;
+                        if self.revision(&record.id).is_none() {
+                            self.store_shared(record, catalog, now, Replace::Newer);
+                        }
+                    }
+                    Ok(Entry::Organization(organization, tenant)) => self.map(organization, tenant),
+                    Err(error) => outcome = Err(error),
+                }
+            }
+        }
+        *self.shelf.write().unwrap_or_else(PoisonError::into_inner) = None;
+        outcome.map(|()| tenants)
     }
 
     pub(super) fn map(&self, organization: Organization, tenant: TenantId) {

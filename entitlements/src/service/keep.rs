@@ -9,9 +9,8 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::Shared;
-use super::cache::Replace;
 use crate::model::format_duration;
-use crate::snapshot::{self, Snapshot, SnapshotError, SnapshotKey};
+use crate::snapshot::{self, Shelf, Snapshot, SnapshotError, SnapshotKey};
 
 /// What others want kept beside the rows.
 pub(super) type Extras = Box<dyn Fn() -> BTreeMap<String, String> + Send + Sync>;
@@ -39,18 +38,12 @@ impl Keeper {
                 return;
             }
         };
-        let (snapshot, age) = found;
+        let (shelf, age) = found;
+        let snapshot = shelf.without_lines();
         if snapshot.catalog != shared.catalog.digest() {
             info!(%path, "entitlements: the plans have changed since the snapshot; today's count");
         }
-        let now = (shared.clock)();
-        let tenants = snapshot.tenants.len();
-        for record in snapshot.tenants {
-            shared.known.store_shared(record, &shared.catalog, now, Replace::Newer);
-        }
-        for (organization, tenant) in snapshot.organizations {
-            shared.known.map(organization, tenant);
-        }
+        shared.known.put_shelf(Arc::new(shelf));
         shared.health.carried = Some(age);
         shared.health.put_place(snapshot.place);
         if let Some(count) = snapshot.tenant_count {
@@ -58,21 +51,24 @@ impl Keeper {
         }
         shared.restored = snapshot.extras;
         let age = format_duration(age);
-        info!(%path, tenants, age, "entitlements: answering from the snapshot");
+        info!(%path, age, "entitlements: answering from the snapshot");
     }
 
-    fn read(&self, shared: &Shared) -> Result<(Snapshot, Duration), SnapshotError> {
-        let snapshot = snapshot::read(&self.path, &self.key)?;
-        let age = snapshot.age_at((shared.clock)())?;
+    fn read(&self, shared: &Shared) -> Result<(Shelf, Duration), SnapshotError> {
+        let shelf = snapshot::open(&self.path, &self.key)?;
+        let age = shelf.age_at((shared.clock)())?;
         let max_stale = shared.max_stale;
         if age > max_stale {
             return Err(SnapshotError::TooOld { age, max_stale });
         }
-        Ok((snapshot, age))
+        Ok((shelf, age))
     }
 
     /// What the service knows now; none if it knows nothing that may still be used.
     fn take(&self, shared: &Shared) -> Option<Snapshot> {
+        if shared.known.has_shelf() {
+            return None;
+        }
         // INVARIANT: age and position are read before the rows, which may only be newer than they say.
         let age = shared.health.since_last_read().filter(|age| *age <= shared.max_stale)?;
         let place = shared.health.place()?;
@@ -90,6 +86,23 @@ impl Keeper {
 
     fn extras(&self) -> BTreeMap<String, String> {
         self.extras.as_ref().map_or_else(BTreeMap::new, |extras| extras())
+    }
+}
+
+/// Takes all of the snapshot into the cache, before anybody compares it with the store. It is answered
+/// from meanwhile.
+pub(super) async fn take_over(shared: &Arc<Shared>) {
+    if !shared.known.has_shelf() {
+        return;
+    }
+    let to = Arc::clone(shared);
+    let taken =
+        tokio::task::spawn_blocking(move || to.known.clear_the_shelf(&to.catalog, (to.clock)()));
+    match taken.await {
+        Ok(Ok(tenants)) => info!(tenants, "entitlements: all of the snapshot is at hand"),
+        Ok(Err(error)) => warn!(%error, "entitlements: a part of the snapshot is left out"),
+        // The runtime ends.
+        Err(_) => {}
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::cache::Replace;
-use super::{Shared, in_time, within};
+use super::{Shared, in_time, keep, within};
 use crate::model::TenantId;
 use crate::store::{self, Mode, Place, Store, StoreError};
 
@@ -63,6 +63,7 @@ pub(super) async fn reach_first(
     shared: &Arc<Shared>,
     connector: &Connector,
 ) -> Result<Course, StoreError> {
+    keep::take_over(shared).await;
     let store = connector.open(shared).await?;
     let mut course = Course::default();
     turn(shared, store.as_ref(), &mut course).await?;
@@ -72,6 +73,9 @@ pub(super) async fn reach_first(
 
 /// Follows the store until the service is dropped.
 pub(super) async fn follow(shared: Arc<Shared>, connector: Connector, mut course: Course) {
+    // INVARIANT: what a snapshot says is in the cache before the store is asked for the first time:
+    // nothing of it comes after what the store says.
+    keep::take_over(&shared).await;
     let mut pause = FIRST_PAUSE;
     loop {
         let error = match reach(&shared, &connector).await {

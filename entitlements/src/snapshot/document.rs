@@ -1,4 +1,12 @@
-//! The contents as JSON: strict, because what this program did not write it must not guess at.
+//! The contents as lines: strict, because what this program did not write it must not guess at.
+//!
+//! ```text
+//! { ... }                                     the head, as JSON
+//! o ["https://id.test","org_1"] "acme"        an organization and the tenant that it names
+//! t acme { ... }                              a tenant and its rows
+//! ```
+//!
+//! All but the first are in the order of their bytes, so that one is found without reading others.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -7,7 +15,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Snapshot, SnapshotError};
+use super::{Entry, Snapshot, SnapshotError};
 use crate::catalog::Catalog;
 use crate::model::time::{from_micros, to_micros};
 use crate::model::{Effect, FeatureKey, License, Override, Pin, TenantId, TenantRecord};
@@ -15,7 +23,7 @@ use crate::store::{Organization, Place};
 
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct Document {
+pub(super) struct Head {
     written_at: i64,
     age_ms: u64,
     /// The store, the number of its last change, and that change's mark.
@@ -24,15 +32,12 @@ struct Document {
     catalog: String,
     /// The catalogs that licenses keep to, by their digest.
     pinned: BTreeMap<String, String>,
-    tenants: Vec<TenantRow>,
-    organizations: Vec<(String, String, TenantId)>,
     extras: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct TenantRow {
-    id: TenantId,
     name: String,
     status: String,
     status_reason: Option<String>,
@@ -84,8 +89,7 @@ pub(super) fn render(snapshot: &Snapshot) -> Result<Vec<u8>, SnapshotError> {
             pinned.entry(digest.clone()).or_insert_with(|| catalog.text().to_owned());
         }
     }
-    let organizations = snapshot.organizations.iter();
-    let document = Document {
+    let head = Head {
         written_at: to_micros(snapshot.written_at),
         // Rounded up: a snapshot never says that it is younger than it is.
         age_ms: millis(snapshot.age.saturating_add(Duration::from_millis(1))),
@@ -93,48 +97,102 @@ pub(super) fn render(snapshot: &Snapshot) -> Result<Vec<u8>, SnapshotError> {
         tenant_count: snapshot.tenant_count,
         catalog: snapshot.catalog.clone(),
         pinned,
-        tenants: snapshot.tenants.iter().map(|tenant| tenant_row(tenant)).collect(),
-        organizations: organizations
-            .map(|(it, tenant)| (it.issuer.clone(), it.id.clone(), tenant.clone()))
-            .collect(),
         extras: snapshot.extras.clone(),
     };
-    serde_json::to_vec(&document).map_err(malformed)
+    let mut lines = Vec::with_capacity(snapshot.tenants.len() + snapshot.organizations.len());
+    for tenant in &snapshot.tenants {
+        let mut line = tenant_key(&tenant.id);
+        serde_json::to_writer(&mut line, &tenant_row(tenant)).map_err(malformed)?;
+        lines.push(line);
+    }
+    for (organization, tenant) in &snapshot.organizations {
+        let key = organization_key(&organization.issuer, &organization.id);
+        let mut line = key.ok_or_else(|| malformed("an organization without a form"))?;
+        serde_json::to_writer(&mut line, tenant).map_err(malformed)?;
+        lines.push(line);
+    }
+    lines.sort_unstable();
+    let mut contents = serde_json::to_vec(&head).map_err(malformed)?;
+    for line in lines {
+        contents.push(b'\n');
+        contents.extend(line);
+    }
+    Ok(contents)
 }
 
-/// Reads contents whose authentication code was right.
-pub(super) fn parse(contents: &[u8]) -> Result<Snapshot, SnapshotError> {
-    let document: Document = serde_json::from_slice(contents).map_err(malformed)?;
-    let (store, seq, mark) = document.place;
+/// How the line of a tenant begins.
+pub(super) fn tenant_key(id: &TenantId) -> Vec<u8> {
+    format!("t {id} ").into_bytes()
+}
+
+/// How the line of an organization begins.
+pub(super) fn organization_key(issuer: &str, organization: &str) -> Option<Vec<u8>> {
+    let name = serde_json::to_string(&(issuer, organization)).ok()?;
+    Some(format!("o {name} ").into_bytes())
+}
+
+pub(super) fn head(line: &[u8]) -> Result<Head, SnapshotError> {
+    serde_json::from_slice(line).map_err(malformed)
+}
+
+/// The catalogs of the head, each of which must be the one of its digest.
+pub(super) fn pinned(head: &Head) -> Result<BTreeMap<String, Catalog>, SnapshotError> {
     let mut pinned = BTreeMap::new();
-    for (digest, text) in &document.pinned {
+    for (digest, text) in &head.pinned {
         let catalog = Catalog::parse(text).map_err(malformed)?;
         if catalog.digest() != digest {
             return Err(malformed(format!("a catalog is not the one of digest `{digest}`")));
         }
-        pinned.insert(digest.as_str(), catalog);
+        pinned.insert(digest.clone(), catalog);
     }
-    let tenants = document.tenants.into_iter().map(|row| tenant(row, &pinned).map(Arc::new));
-    let organizations = document.organizations.into_iter();
-    Ok(Snapshot {
-        written_at: from_micros(document.written_at),
-        age: Duration::from_millis(document.age_ms),
-        place: Place { store, seq, mark },
-        tenant_count: document.tenant_count,
-        catalog: document.catalog,
-        tenants: tenants.collect::<Result<_, _>>()?,
-        organizations: organizations
-            .map(|(issuer, id, tenant)| (Organization { issuer, id }, tenant))
-            .collect(),
-        extras: document.extras,
-    })
+    Ok(pinned)
+}
+
+impl Head {
+    /// When it was written, and how old the knowledge was then.
+    pub(super) fn moment(&self) -> (SystemTime, Duration) {
+        (from_micros(self.written_at), Duration::from_millis(self.age_ms))
+    }
+
+    /// What the head says, without tenants and organizations.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let (written_at, age) = self.moment();
+        let (store, seq, mark) = self.place.clone();
+        Snapshot {
+            written_at,
+            age,
+            place: Place { store, seq, mark },
+            tenant_count: self.tenant_count,
+            catalog: self.catalog.clone(),
+            tenants: Vec::new(),
+            organizations: Vec::new(),
+            extras: self.extras.clone(),
+        }
+    }
+}
+
+/// What a line says.
+pub(super) fn entry(
+    line: &[u8],
+    pinned: &BTreeMap<String, Catalog>,
+) -> Result<Entry, SnapshotError> {
+    let text = std::str::from_utf8(line).map_err(malformed)?;
+    if let Some((id, rows)) = text.strip_prefix("t ").and_then(|rest| rest.split_once(' ')) {
+        let id = id.parse().map_err(malformed)?;
+        return tenant(id, rows.as_bytes(), pinned).map(|tenant| Entry::Tenant(Arc::new(tenant)));
+    }
+    // A tenant's id has no blank, which the name of an organization may have.
+    let parts = text.strip_prefix("o ").and_then(|rest| rest.rsplit_once(' '));
+    let (name, tenant) = parts.ok_or_else(|| malformed("a line of no known kind"))?;
+    let (issuer, id) = serde_json::from_str(name).map_err(malformed)?;
+    let tenant = serde_json::from_str(tenant).map_err(malformed)?;
+    Ok(Entry::Organization(Organization { issuer, id }, tenant))
 }
 
 fn tenant_row(tenant: &TenantRecord) -> TenantRow {
     // Each field is named: a new one must not be left out silently.
-    let TenantRecord { id, name, status, status_reason, revision, licenses, overrides } = tenant;
+    let TenantRecord { id: _, name, status, status_reason, revision, licenses, overrides } = tenant;
     TenantRow {
-        id: id.clone(),
         name: name.clone(),
         status: status.as_str().to_owned(),
         status_reason: status_reason.clone(),
@@ -144,10 +202,16 @@ fn tenant_row(tenant: &TenantRecord) -> TenantRow {
     }
 }
 
-fn tenant(row: TenantRow, pinned: &BTreeMap<&str, Catalog>) -> Result<TenantRecord, SnapshotError> {
+/// The rows of a tenant.
+pub(super) fn tenant(
+    id: TenantId,
+    rows: &[u8],
+    pinned: &BTreeMap<String, Catalog>,
+) -> Result<TenantRecord, SnapshotError> {
+    let row: TenantRow = serde_json::from_slice(rows).map_err(malformed)?;
     let licenses = row.licenses.into_iter().map(|row| license(row, pinned));
     Ok(TenantRecord {
-        id: row.id,
+        id,
         name: row.name,
         status: row.status.parse().map_err(malformed)?,
         status_reason: row.status_reason,
@@ -194,7 +258,7 @@ fn license_row(license: &License) -> LicenseRow {
     }
 }
 
-fn license(row: LicenseRow, pinned: &BTreeMap<&str, Catalog>) -> Result<License, SnapshotError> {
+fn license(row: LicenseRow, pinned: &BTreeMap<String, Catalog>) -> Result<License, SnapshotError> {
     let pin = row.pin.map(|digest| {
         let catalog = pinned.get(digest.as_str()).cloned();
         Pin { digest, catalog }

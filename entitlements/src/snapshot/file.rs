@@ -6,13 +6,13 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{Snapshot, SnapshotError, SnapshotKey, document, seal};
+use super::{Shelf, Snapshot, SnapshotError, SnapshotKey, document, seal};
 
 /// Several hundred thousand tenants; whatever is larger is not ours.
 pub(super) const MAX_BYTES: u64 = 512 * 1024 * 1024;
 
-/// Reads a file that was written with this key.
-pub(crate) fn read(path: &Path, key: &SnapshotKey) -> Result<Snapshot, SnapshotError> {
+/// Opens a file that was written with this key.
+pub(crate) fn open(path: &Path, key: &SnapshotKey) -> Result<Shelf, SnapshotError> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -25,10 +25,12 @@ pub(crate) fn read(path: &Path, key: &SnapshotKey) -> Result<Snapshot, SnapshotE
         return Err(SnapshotError::Foreign);
     }
     bounded(metadata.len())?;
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(SnapshotError::Read)?;
     bounded(bytes.len() as u64)?;
-    document::parse(seal::open(key, &bytes)?)
+    let contents = seal::open(key, &bytes)?.len();
+    let from = bytes.len() - contents;
+    Shelf::new(bytes, from)
 }
 
 /// Puts a file in the place of the one before. A reader finds one or the other, also after a power

@@ -10,6 +10,7 @@ mod error;
 mod file;
 mod key;
 mod seal;
+mod shelf;
 #[cfg(test)]
 mod tests;
 
@@ -18,8 +19,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 pub(crate) use error::SnapshotError;
-pub(crate) use file::{read, write};
+pub(crate) use file::{open, write};
 pub use key::{InvalidSnapshotKey, SnapshotKey};
+pub(crate) use shelf::{Entry, Shelf};
 
 use crate::model::{TenantId, TenantRecord};
 use crate::store::{Organization, Place};
@@ -43,15 +45,17 @@ pub(crate) struct Snapshot {
     pub(crate) extras: BTreeMap<String, String>,
 }
 
-impl Snapshot {
-    /// How long ago the store was heard. A clock that stands before the moment of writing was set
-    /// back, and then nobody knows: the snapshot is refused, so that it cannot live longer.
-    pub(crate) fn age_at(&self, now: SystemTime) -> Result<Duration, SnapshotError> {
-        match now.duration_since(self.written_at) {
-            Ok(since) => Ok(self.age.saturating_add(since)),
-            Err(back) if back.duration() <= PRECISION => Ok(self.age),
-            Err(back) => Err(SnapshotError::Future(back.duration())),
-        }
+/// How long ago the store was heard, where it was heard so long before a moment. A clock that stands
+/// before that moment was set back, and then nobody knows: the snapshot is refused, so that it cannot
+/// live longer.
+fn age_at(
+    (written_at, age): &(SystemTime, Duration),
+    now: SystemTime,
+) -> Result<Duration, SnapshotError> {
+    match now.duration_since(*written_at) {
+        Ok(since) => Ok(age.saturating_add(since)),
+        Err(back) if back.duration() <= PRECISION => Ok(*age),
+        Err(back) => Err(SnapshotError::Future(back.duration())),
     }
 }
 

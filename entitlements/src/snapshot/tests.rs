@@ -89,6 +89,26 @@ fn full() -> Snapshot {
     }
 }
 
+/// All of it, as it was written.
+fn whole(shelf: &Shelf) -> Result<Snapshot, SnapshotError> {
+    let mut snapshot = shelf.without_lines();
+    for entry in shelf.entries() {
+        match entry? {
+            Entry::Tenant(tenant) => snapshot.tenants.push(tenant),
+            Entry::Organization(name, tenant) => snapshot.organizations.push((name, tenant)),
+        }
+    }
+    Ok(snapshot)
+}
+
+fn read(path: &Path, key: &SnapshotKey) -> Result<Snapshot, SnapshotError> {
+    whole(&open(path, key)?)
+}
+
+fn parse(contents: &[u8]) -> Result<Snapshot, SnapshotError> {
+    whole(&Shelf::new(contents.to_vec(), 0)?)
+}
+
 fn place() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("tiergate.snapshot");
@@ -111,6 +131,35 @@ fn what_is_written_comes_back() {
     assert_eq!(Snapshot { age: full().age, ..found }, full());
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
     assert_eq!(names(folder.path()), ["tiergate.snapshot"], "nothing stays behind");
+}
+
+/// One among many is found without reading the others, whatever their names and lengths are.
+#[test]
+fn one_of_many_is_found() {
+    let record = full().tenants.remove(0);
+    let mut snapshot = Snapshot { tenants: Vec::new(), organizations: Vec::new(), ..full() };
+    for number in 0..300_usize {
+        let id: TenantId = format!("t{}-{number}", "x".repeat(number % 40)).parse().unwrap();
+        let name = "n".repeat(1 + number * 7 % 150);
+        let tenant = TenantRecord { id: id.clone(), name, ..TenantRecord::clone(&record) };
+        snapshot.tenants.push(Arc::new(tenant));
+        let name =
+            Organization { issuer: "https://id.test".to_owned(), id: format!("org {id}\" é") };
+        snapshot.organizations.push((name, id));
+    }
+    let shelf = Shelf::new(document::render(&snapshot).unwrap(), 0).unwrap();
+    for (tenant, (name, id)) in snapshot.tenants.iter().zip(&snapshot.organizations) {
+        assert_eq!(shelf.tenant(&tenant.id).as_ref(), Some(tenant));
+        assert_eq!(shelf.tenant_of(&name.issuer, &name.id).as_ref(), Some(id));
+        assert_eq!(shelf.tenant_of("https://id.tes", &name.id), None);
+    }
+    for nobody in ["a", "t", "t-", "tx", "z", "tx-1x"] {
+        assert_eq!(shelf.tenant(&nobody.parse().unwrap()), None, "{nobody}");
+    }
+    assert_eq!(whole(&shelf).unwrap().tenants.len(), 300);
+    let none = Snapshot { tenants: Vec::new(), organizations: Vec::new(), ..full() };
+    let shelf = Shelf::new(document::render(&none).unwrap(), 0).unwrap();
+    assert_eq!(shelf.tenant(&record.id), None);
 }
 
 #[test]
@@ -200,7 +249,7 @@ fn a_refusal_says_which() {
 fn every_flipped_bit_and_every_cut_is_refused() {
     let bytes = seal::seal(&key(1), &document::render(&full()).unwrap());
     let contents = seal::open(&key(1), &bytes).unwrap();
-    assert!(document::parse(contents).is_ok());
+    assert!(parse(contents).is_ok());
     for at in 0..bytes.len() {
         for bit in 0..8 {
             let mut changed = bytes.clone();
@@ -240,22 +289,27 @@ proptest! {
         let start = at.index(contents.len());
         let end = (start + new.len()).min(contents.len());
         contents.splice(start..end, new);
-        let _ = document::parse(&contents);
+        let _ = parse(&contents);
+        if let Ok(shelf) = Shelf::new(contents, 0) {
+            let _ = shelf.tenant(&"acme".parse().expect("a tenant id"));
+            let _ = shelf.tenant_of("https://id.test", "org");
+        }
     }
 }
 
 #[test]
 fn its_age_is_that_of_the_knowledge_and_only_grows() {
     let snapshot = full();
-    let age = |now| snapshot.age_at(now).map_err(|error| error.to_string());
+    let moment = (snapshot.written_at, snapshot.age);
+    let age = |now| age_at(&moment, now).map_err(|error| error.to_string());
     assert_eq!(age(noon()), Ok(Duration::from_millis(1500)));
     assert_eq!(age(noon() + Duration::from_hours(5)), Ok(Duration::from_millis(18_001_500)));
     // The precision of a clock adjustment takes nothing off.
     assert_eq!(age(noon() - Duration::from_secs(1)), Ok(Duration::from_millis(1500)));
     let error = age(noon() - Duration::from_hours(1)).unwrap_err();
     assert!(error.starts_with("it was written 1h from now: the clock was set back"), "{error}");
-    let endless = Snapshot { age: Duration::MAX, ..full() };
-    assert_eq!(endless.age_at(noon() + Duration::from_secs(1)).unwrap(), Duration::MAX);
+    let endless = (noon(), Duration::MAX);
+    assert_eq!(age_at(&endless, noon() + Duration::from_secs(1)).unwrap(), Duration::MAX);
 }
 
 #[test]
