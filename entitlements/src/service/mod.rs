@@ -6,21 +6,20 @@
 //! a tenant that was never seen is then an error of ours, never "not in your plan". With a snapshot
 //! that holds for a process that starts while the store is away, too.
 
+mod ask;
 mod builder;
 mod cache;
 mod error;
 mod flight;
+mod health;
 mod keep;
 mod plans;
 mod watch;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
-
-use tokio::time::Instant;
-use tracing::error;
 
 pub use builder::EntitlementServiceBuilder;
 pub use error::CheckError;
@@ -28,9 +27,10 @@ pub use error::CheckError;
 use crate::catalog::{Catalog, Need};
 use crate::model::{TenantId, TenantRef};
 use crate::resolve::{EntitlementSet, Freshness, NotEntitled, resolve};
-use crate::store::{Organization, Place, Store, StoreError};
+use crate::store::{Organization, Store, StoreError};
 use cache::{Known, OrganizationRef, Replace};
 use flight::Flights;
+use health::Health;
 
 /// Answers what a tenant may do; cheap to clone. When the last clone is dropped, its task ends.
 #[derive(Clone)]
@@ -65,28 +65,6 @@ struct Shared {
     health: Health,
     /// What others kept in the snapshot that the service began with.
     restored: BTreeMap<String, String>,
-}
-
-/// Whether, and when last, the store was heard. Time is counted by the monotonic clock: a wall
-/// clock that is set must not make everything stale.
-struct Health {
-    started: Instant,
-    /// Milliseconds after `started` up to which the cache is known to be true; zero: never.
-    confirmed: AtomicU64,
-    up: AtomicBool,
-    /// The place in the feed up to which the cache is true; none: nothing was ever heard.
-    place: Mutex<Option<Place>>,
-    /// When everything was compared last, in milliseconds after `started`.
-    swept: AtomicU64,
-    /// How old the knowledge was at `started` that a snapshot brought; none without one. It counts
-    /// until the store is heard for the first time.
-    carried: Option<Duration>,
-    /// How many tenants the store had when that was asked last, plus one; zero: never.
-    counted: AtomicU64,
-    /// How often the rows of a tenant could not be read.
-    unreadable: AtomicU64,
-    /// The current catalog of the store is another one.
-    catalog_differs: AtomicBool,
 }
 
 /// How the service is, for metrics.
@@ -325,116 +303,6 @@ impl Shared {
         carries && self.freshness().is_some()
     }
 
-    async fn ask(
-        &self,
-        tenant: TenantRef<'_>,
-        now: SystemTime,
-    ) -> Result<EntitlementSet, CheckError> {
-        let unknown = || CheckError::UnknownTenant(tenant.to_string());
-        let id = match tenant {
-            TenantRef::Id(id) => id.clone(),
-            TenantRef::Organization { issuer, organization } => {
-                let organization = OrganizationRef { issuer, id: organization };
-                self.mapped(organization, now).await?.ok_or_else(unknown)?
-            }
-        };
-        if self.freshness().is_some()
-            && let Some(set) = self.cached(TenantRef::Id(&id), now)
-        {
-            return Ok(set);
-        }
-        if self.known.is_unknown_tenant(&id, now) {
-            return Err(unknown());
-        }
-        if let Some(why) = self.known.why_unreadable(&id, now) {
-            return Err(StoreError::Corrupt(why).into());
-        }
-        let answer = self.rows.join(id.clone(), self.load(&id, now)).await?;
-        let set = answer.ok_or_else(unknown)?;
-        // Whoever joined a flight may have another now than the one who started it.
-        if set.holds_at(now) { Ok(set) } else { Ok(resolve(&self.catalog, set.record(), now)) }
-    }
-
-    /// Reads a tenant's rows and keeps what was found, unless a change was heard of meanwhile:
-    /// then what was read may be from before it, and the task that heard of it did not see it here.
-    async fn load(
-        &self,
-        id: &TenantId,
-        now: SystemTime,
-    ) -> Result<Option<EntitlementSet>, StoreError> {
-        // INVARIANT: the epoch is read before the rows, and looked at again after they are kept.
-        let epoch = self.known.epoch();
-        let store = self.store()?;
-        let answer = in_time(store.load(id)).await;
-        if let Err(StoreError::Corrupt(why)) = &answer {
-            self.cannot_be_read(id, why.clone());
-        }
-        let answer = answer?;
-        let unchanged = || self.known.epoch() == epoch;
-        if let Some(record) = answer {
-            let set = self.known.store(record, &self.catalog, now, Replace::Newer);
-            if !unchanged() {
-                self.known.forget_up_to(id, set.revision());
-            }
-            Ok(Some(set))
-        } else {
-            self.known.note_unknown_tenant(id.clone(), now);
-            if !unchanged() {
-                self.known.forget_unknown_tenant(id);
-            }
-            Ok(None)
-        }
-    }
-
-    async fn mapped(
-        &self,
-        organization: OrganizationRef<'_>,
-        now: SystemTime,
-    ) -> Result<Option<TenantId>, CheckError> {
-        if self.freshness().is_some()
-            && let Some(id) = self.known.tenant_of(&organization)
-        {
-            return Ok(Some(id));
-        }
-        if self.known.is_unknown_organization(&organization, now) {
-            return Ok(None);
-        }
-        let key = organization.owned();
-        Ok(self.mappings.join(key.clone(), self.look_up(&key, now)).await?)
-    }
-
-    /// Reads whom an organization names; kept under the same condition as rows are.
-    async fn look_up(
-        &self,
-        organization: &Organization,
-        now: SystemTime,
-    ) -> Result<Option<TenantId>, StoreError> {
-        let epoch = self.known.epoch();
-        let store = self.store()?;
-        let answer = in_time(store.tenant_of(&organization.issuer, &organization.id)).await?;
-        let unchanged = || self.known.epoch() == epoch;
-        if let Some(id) = &answer {
-            self.known.map(organization.clone(), id.clone());
-            if !unchanged() {
-                self.known.unmap(organization);
-            }
-        } else {
-            self.known.note_unknown_organization(organization.clone(), now);
-            if !unchanged() {
-                self.known.forget_unknown_organization(organization);
-            }
-        }
-        Ok(answer)
-    }
-
-    /// A tenant whose rows cannot be read gets no answer: what was known may be what was changed.
-    fn cannot_be_read(&self, id: &TenantId, why: String) {
-        error!(tenant = %id, why, "entitlements: the rows of a tenant cannot be read");
-        self.health.unreadable.fetch_add(1, Ordering::Relaxed);
-        self.known.forget(id);
-        self.known.note_unreadable(id.clone(), (self.clock)(), why);
-    }
-
     fn store(&self) -> Result<Arc<dyn Store>, StoreError> {
         let store = self.store.read().unwrap_or_else(PoisonError::into_inner);
         store.clone().ok_or_else(|| StoreError::Unavailable("it is not open".to_owned()))
@@ -442,76 +310,6 @@ impl Shared {
 
     fn put_store(&self, store: Option<Arc<dyn Store>>) {
         *self.store.write().unwrap_or_else(PoisonError::into_inner) = store;
-    }
-}
-
-impl Health {
-    fn new() -> Self {
-        Self {
-            started: Instant::now(),
-            confirmed: AtomicU64::new(0),
-            up: AtomicBool::new(false),
-            place: Mutex::new(None),
-            swept: AtomicU64::new(0),
-            carried: None,
-            counted: AtomicU64::new(0),
-            unreadable: AtomicU64::new(0),
-            catalog_differs: AtomicBool::new(false),
-        }
-    }
-
-    /// The store was heard by this process.
-    fn heard(&self) -> bool {
-        self.confirmed.load(Ordering::Acquire) != 0
-    }
-
-    fn count(&self) -> Option<u64> {
-        self.counted.load(Ordering::Relaxed).checked_sub(1)
-    }
-
-    fn place(&self) -> Option<Place> {
-        self.place.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn put_place(&self, place: Place) {
-        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
-    }
-
-    fn has_counted(&self, tenants: u64) {
-        self.counted.store(tenants.saturating_add(1), Ordering::Relaxed);
-    }
-
-    fn since_last_read(&self) -> Option<Duration> {
-        match self.confirmed.load(Ordering::Acquire) {
-            0 => self.carried.map(|age| age.saturating_add(self.started.elapsed())),
-            millis => {
-                let confirmed = Duration::from_millis(millis);
-                Some(self.started.elapsed().saturating_sub(confirmed))
-            }
-        }
-    }
-
-    /// The cache is as the store was at that moment.
-    fn confirm(&self, at: Instant, place: &Place) {
-        // INVARIANT: the place is not ahead of the rows, which are there already.
-        self.put_place(place.clone());
-        self.confirmed.store(self.millis(at).max(1), Ordering::Release);
-        self.up.store(true, Ordering::Relaxed);
-    }
-
-    /// True once in a while: the feed tells everything, and this is for what it did not.
-    fn sweep_is_due(&self) -> bool {
-        let now = self.millis(Instant::now());
-        let every = u64::try_from(SWEEP_EVERY.as_millis()).unwrap_or(u64::MAX);
-        let due = now.saturating_sub(self.swept.load(Ordering::Relaxed)) > every;
-        if due {
-            self.swept.store(now, Ordering::Relaxed);
-        }
-        due
-    }
-
-    fn millis(&self, at: Instant) -> u64 {
-        u64::try_from((at - self.started).as_millis()).unwrap_or(u64::MAX)
     }
 }
 
@@ -533,5 +331,3 @@ async fn within<T>(
 const PATIENCE: Duration = Duration::from_millis(1500);
 /// How long without a sign of life the cache still counts as current: a few polls.
 const FRESH_FOR: Duration = Duration::from_secs(3);
-/// How often everything at hand is compared with the store, without any sign of a change.
-const SWEEP_EVERY: Duration = Duration::from_mins(10);

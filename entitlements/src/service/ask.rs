@@ -1,0 +1,125 @@
+//! Questions that what is at hand does not answer: one of many callers asks the store, and what it
+//! finds is kept unless a change was heard of meanwhile.
+
+use std::sync::atomic::Ordering;
+use std::time::SystemTime;
+
+use tracing::error;
+
+use super::cache::{OrganizationRef, Replace};
+use super::{CheckError, Shared, in_time};
+use crate::model::{TenantId, TenantRef};
+use crate::resolve::{EntitlementSet, resolve};
+use crate::store::{Organization, StoreError};
+
+impl Shared {
+    pub(super) async fn ask(
+        &self,
+        tenant: TenantRef<'_>,
+        now: SystemTime,
+    ) -> Result<EntitlementSet, CheckError> {
+        let unknown = || CheckError::UnknownTenant(tenant.to_string());
+        let id = match tenant {
+            TenantRef::Id(id) => id.clone(),
+            TenantRef::Organization { issuer, organization } => {
+                let organization = OrganizationRef { issuer, id: organization };
+                self.mapped(organization, now).await?.ok_or_else(unknown)?
+            }
+        };
+        if self.freshness().is_some()
+            && let Some(set) = self.cached(TenantRef::Id(&id), now)
+        {
+            return Ok(set);
+        }
+        if self.known.is_unknown_tenant(&id, now) {
+            return Err(unknown());
+        }
+        if let Some(why) = self.known.why_unreadable(&id, now) {
+            return Err(StoreError::Corrupt(why).into());
+        }
+        let answer = self.rows.join(id.clone(), self.load(&id, now)).await?;
+        let set = answer.ok_or_else(unknown)?;
+        // Whoever joined a flight may have another now than the one who started it.
+        if set.holds_at(now) { Ok(set) } else { Ok(resolve(&self.catalog, set.record(), now)) }
+    }
+
+    /// Reads a tenant's rows and keeps what was found, unless a change was heard of meanwhile:
+    /// then what was read may be from before it, and the task that heard of it did not see it here.
+    pub(super) async fn load(
+        &self,
+        id: &TenantId,
+        now: SystemTime,
+    ) -> Result<Option<EntitlementSet>, StoreError> {
+        // INVARIANT: the epoch is read before the rows, and looked at again after they are kept.
+        let epoch = self.known.epoch();
+        let store = self.store()?;
+        let answer = in_time(store.load(id)).await;
+        if let Err(StoreError::Corrupt(why)) = &answer {
+            self.cannot_be_read(id, why.clone());
+        }
+        let answer = answer?;
+        let unchanged = || self.known.epoch() == epoch;
+        if let Some(record) = answer {
+            let set = self.known.store(record, &self.catalog, now, Replace::Newer);
+            if !unchanged() {
+                self.known.forget_up_to(id, set.revision());
+            }
+            Ok(Some(set))
+        } else {
+            self.known.note_unknown_tenant(id.clone(), now);
+            if !unchanged() {
+                self.known.forget_unknown_tenant(id);
+            }
+            Ok(None)
+        }
+    }
+
+    async fn mapped(
+        &self,
+        organization: OrganizationRef<'_>,
+        now: SystemTime,
+    ) -> Result<Option<TenantId>, CheckError> {
+        if self.freshness().is_some()
+            && let Some(id) = self.known.tenant_of(&organization)
+        {
+            return Ok(Some(id));
+        }
+        if self.known.is_unknown_organization(&organization, now) {
+            return Ok(None);
+        }
+        let key = organization.owned();
+        Ok(self.mappings.join(key.clone(), self.look_up(&key, now)).await?)
+    }
+
+    /// Reads whom an organization names; kept under the same condition as rows are.
+    async fn look_up(
+        &self,
+        organization: &Organization,
+        now: SystemTime,
+    ) -> Result<Option<TenantId>, StoreError> {
+        let epoch = self.known.epoch();
+        let store = self.store()?;
+        let answer = in_time(store.tenant_of(&organization.issuer, &organization.id)).await?;
+        let unchanged = || self.known.epoch() == epoch;
+        if let Some(id) = &answer {
+            self.known.map(organization.clone(), id.clone());
+            if !unchanged() {
+                self.known.unmap(organization);
+            }
+        } else {
+            self.known.note_unknown_organization(organization.clone(), now);
+            if !unchanged() {
+                self.known.forget_unknown_organization(organization);
+            }
+        }
+        Ok(answer)
+    }
+
+    /// A tenant whose rows cannot be read gets no answer: what was known may be what was changed.
+    pub(super) fn cannot_be_read(&self, id: &TenantId, why: String) {
+        error!(tenant = %id, why, "entitlements: the rows of a tenant cannot be read");
+        self.health.unreadable.fetch_add(1, Ordering::Relaxed);
+        self.known.forget(id);
+        self.known.note_unreadable(id.clone(), (self.clock)(), why);
+    }
+}
