@@ -6,7 +6,8 @@ use std::time::SystemTime;
 
 use tracing::error;
 
-use super::cache::{OrganizationRef, Replace};
+use super::cache::Replace;
+use super::organizations::OrganizationRef;
 use super::{CheckError, Shared, in_time};
 use crate::model::{TenantId, TenantRef};
 use crate::resolve::{EntitlementSet, resolve};

@@ -4,16 +4,16 @@
 //! Rows are cached, not answers: an entry whose next boundary has passed is resolved again from
 //! the same rows, so that starts, ends and graces apply whether the store can be asked or not.
 
-use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use foldhash::fast::RandomState;
 use moka::ops::compute::Op;
 use moka::sync::Cache;
 
+use super::organizations::{OrganizationRef, Organizations};
 use crate::catalog::Catalog;
 use crate::model::{TenantId, TenantRecord};
 use crate::resolve::{EntitlementSet, resolve_shared};
@@ -27,17 +27,13 @@ const UNKNOWN_AT_MOST: u64 = 10_000;
 
 pub(super) struct Known {
     rows: Cache<TenantId, EntitlementSet, RandomState>,
-    organizations: Cache<Organization, TenantId, RandomState>,
+    organizations: Organizations,
     unknown_tenants: Cache<TenantId, SystemTime, RandomState>,
     unknown_organizations: Cache<Organization, SystemTime, RandomState>,
     /// Tenants whose rows cannot be read, since when, and why.
     unreadable: Cache<TenantId, (SystemTime, String), RandomState>,
     /// What a snapshot holds and nobody has read yet.
     shelf: RwLock<Option<Arc<Shelf>>>,
-    /// The organizations that name each tenant.
-    named: Mutex<HashMap<TenantId, HashSet<Organization>>>,
-    /// How many of them there may be before those are left out that the cache has given up.
-    named_at_most: usize,
     /// Grows with every change that is heard of: what was asked for before it is not kept.
     epoch: AtomicU64,
     /// Grows with everything that a snapshot would hold otherwise.
@@ -48,13 +44,11 @@ impl Known {
     pub(super) fn new(capacity: u64) -> Self {
         Self {
             rows: cache(capacity, None),
-            organizations: cache(capacity, None),
+            organizations: Organizations::new(capacity),
             unknown_tenants: cache(UNKNOWN_AT_MOST, Some(UNKNOWN_FOR)),
             unknown_organizations: cache(UNKNOWN_AT_MOST, Some(UNKNOWN_FOR)),
             unreadable: cache(UNKNOWN_AT_MOST, Some(UNKNOWN_FOR)),
             shelf: RwLock::default(),
-            named: Mutex::default(),
-            named_at_most: usize::try_from(capacity).unwrap_or(usize::MAX).saturating_mul(2),
             epoch: AtomicU64::new(0),
             changes: AtomicU64::new(0),
         }
@@ -148,7 +142,7 @@ impl Known {
     }
 
     pub(super) fn tenant_of(&self, organization: &OrganizationRef<'_>) -> Option<TenantId> {
-        self.organizations.get(organization).or_else(|| {
+        self.organizations.tenant(organization).or_else(|| {
             let epoch = self.epoch();
             let tenant = self.shelf()?.tenant_of(organization.issuer, organization.id)?;
             self.map(organization.owned(), tenant.clone());
@@ -160,8 +154,8 @@ impl Known {
     }
 
     /// Puts a snapshot beside the cache: what is asked for is taken from it.
-    pub(super) fn put_shelf(&self, shelf: Arc<Shelf>) {
-        *self.shelf.write().unwrap_or_else(PoisonError::into_inner) = Some(shelf);
+    pub(super) fn put_shelf(&self, snapshot: Arc<Shelf>) {
+        *self.shelf.write().unwrap_or_else(PoisonError::into_inner) = Some(snapshot);
     }
 
     /// True as long as not all of a snapshot is in the cache.
@@ -200,50 +194,18 @@ impl Known {
     }
 
     pub(super) fn map(&self, organization: Organization, tenant: TenantId) {
-        // INVARIANT: what the cache has stands here, too. The reverse does not hold: what the cache
-        // gives up by itself stays here until there is too much of it.
-        let mut named = self.named();
-        if named.len() > self.named_at_most {
-            named.clear();
-            for (organization, tenant) in &self.organizations {
-                named.entry(tenant).or_default().insert(Organization::clone(&organization));
-            }
-        }
-        named.entry(tenant.clone()).or_default().insert(organization.clone());
-        self.organizations.insert(organization, tenant);
-        drop(named);
+        self.organizations.map(organization, tenant);
         self.changed();
     }
 
     pub(super) fn unmap(&self, organization: &Organization) {
-        let mut named = self.named();
-        if let Some(tenant) = self.organizations.remove(organization)
-            && let Some(organizations) = named.get_mut(&tenant)
-        {
-            organizations.remove(organization);
-            if organizations.is_empty() {
-                named.remove(&tenant);
-            }
-        }
-        drop(named);
+        self.organizations.unmap(organization);
         self.changed();
     }
 
-    /// The organizations that are known to name a tenant.
-    pub(super) fn organizations_of(&self, tenant: &TenantId) -> Vec<Organization> {
-        let known = self.named().get(tenant).cloned().unwrap_or_default();
-        let still = |it: &Organization| self.organizations.get(it).as_ref() == Some(tenant);
-        known.into_iter().filter(still).collect()
-    }
-
-    /// The organizations that are known to name a tenant that is none of these.
-    pub(super) fn organizations_without(&self, tenants: &HashSet<TenantId>) -> Vec<Organization> {
-        let others = self.organizations.iter().filter(|(_, tenant)| !tenants.contains(tenant));
-        others.map(|(organization, _)| Organization::clone(&organization)).collect()
-    }
-
-    fn named(&self) -> MutexGuard<'_, HashMap<TenantId, HashSet<Organization>>> {
-        self.named.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whom organizations name.
+    pub(super) fn organizations(&self) -> &Organizations {
+        &self.organizations
     }
 
     pub(super) fn is_unknown_tenant(&self, id: &TenantId, now: SystemTime) -> bool {
@@ -289,12 +251,6 @@ impl Known {
         self.rows.iter().map(|(_, set)| Arc::clone(set.record())).collect()
     }
 
-    /// All organizations at hand, and whom they name.
-    pub(super) fn mappings(&self) -> Vec<(Organization, TenantId)> {
-        let all = self.organizations.iter();
-        all.map(|(organization, tenant)| (Organization::clone(&organization), tenant)).collect()
-    }
-
     /// Counts what has changed in rows and mappings.
     pub(super) fn changes(&self) -> u64 {
         self.changes.load(Ordering::Acquire)
@@ -320,7 +276,7 @@ impl Known {
     pub(super) fn counts(&self) -> (u64, u64, u64) {
         (
             self.rows.entry_count(),
-            self.organizations.entry_count(),
+            self.organizations.count(),
             self.unknown_tenants.entry_count() + self.unknown_organizations.entry_count(),
         )
     }
@@ -333,26 +289,6 @@ pub(super) enum Replace {
     Newer,
     /// All: the store was replaced by another copy, whose revisions count anew.
     Always,
-}
-
-/// An organization as a token names it: found without making a key first.
-#[derive(Clone, Copy, Eq, Hash, PartialEq)]
-pub(super) struct OrganizationRef<'a> {
-    // The fields and their order are those of `Organization`, so that both have the same hash.
-    pub(super) issuer: &'a str,
-    pub(super) id: &'a str,
-}
-
-impl OrganizationRef<'_> {
-    pub(super) fn owned(self) -> Organization {
-        Organization { issuer: self.issuer.to_owned(), id: self.id.to_owned() }
-    }
-}
-
-impl equivalent::Equivalent<Organization> for OrganizationRef<'_> {
-    fn equivalent(&self, key: &Organization) -> bool {
-        self.issuer == key.issuer && self.id == key.id
-    }
 }
 
 /// What the store tells has happened, even if this host's clock is behind the one it was noted by: a
@@ -371,7 +307,7 @@ fn recent(since: SystemTime, now: SystemTime) -> bool {
     now.duration_since(since).is_ok_and(|age| age < UNKNOWN_FOR)
 }
 
-fn cache<K, V>(capacity: u64, life: Option<Duration>) -> Cache<K, V, RandomState>
+pub(super) fn cache<K, V>(capacity: u64, life: Option<Duration>) -> Cache<K, V, RandomState>
 where
     K: Eq + Hash + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,

@@ -38,12 +38,12 @@ impl Keeper {
                 return;
             }
         };
-        let (shelf, age) = found;
-        let snapshot = shelf.without_lines();
+        let (kept, age) = found;
+        let snapshot = kept.without_lines();
         if snapshot.catalog != shared.catalog.digest() {
             info!(%path, "entitlements: the plans have changed since the snapshot; today's count");
         }
-        shared.known.put_shelf(Arc::new(shelf));
+        shared.known.put_shelf(Arc::new(kept));
         shared.health.carried = Some(age);
         shared.health.put_place(snapshot.place);
         if let Some(count) = snapshot.tenant_count {
@@ -55,13 +55,13 @@ impl Keeper {
     }
 
     fn read(&self, shared: &Shared) -> Result<(Shelf, Duration), SnapshotError> {
-        let shelf = snapshot::open(&self.path, &self.key)?;
-        let age = shelf.age_at((shared.clock)())?;
+        let kept = snapshot::open(&self.path, &self.key)?;
+        let age = kept.age_at((shared.clock)())?;
         let max_stale = shared.max_stale;
         if age > max_stale {
             return Err(SnapshotError::TooOld { age, max_stale });
         }
-        Ok((shelf, age))
+        Ok((kept, age))
     }
 
     /// What the service knows now; none if it knows nothing that may still be used.
@@ -79,7 +79,7 @@ impl Keeper {
             tenant_count: shared.health.count(),
             catalog: shared.catalog.digest().to_owned(),
             tenants: shared.known.records(),
-            organizations: shared.known.mappings(),
+            organizations: shared.known.organizations().all(),
             extras: self.extras(),
         })
     }

@@ -13,6 +13,7 @@ mod error;
 mod flight;
 mod health;
 mod keep;
+mod organizations;
 mod plans;
 mod watch;
 
@@ -28,9 +29,10 @@ use crate::catalog::{Catalog, Need};
 use crate::model::{TenantId, TenantRef};
 use crate::resolve::{EntitlementSet, Freshness, NotEntitled, resolve};
 use crate::store::{Organization, Store, StoreError};
-use cache::{Known, OrganizationRef, Replace};
+use cache::{Known, Replace};
 use flight::Flights;
 use health::Health;
+use organizations::OrganizationRef;
 
 /// Answers what a tenant may do; cheap to clone. When the last clone is dropped, its task ends.
 #[derive(Clone)]

@@ -182,7 +182,7 @@ async fn compare(
     shared.known.heard_of_a_change();
     let mut concerned: HashSet<TenantId> = shared.known.tenants().into_iter().collect();
     // Organizations whose tenant is not at hand are few, and cheaper to ask again than to compare.
-    for organization in shared.known.organizations_without(&concerned) {
+    for organization in shared.known.organizations().without(&concerned) {
         shared.known.unmap(&organization);
     }
     if !same {
@@ -204,7 +204,7 @@ async fn compare(
         info!(tenants = concerned.len(), "entitlements: reading again what has changed");
         for id in &concerned {
             shared.known.forget(id);
-            for organization in shared.known.organizations_of(id) {
+            for organization in shared.known.organizations().of(id) {
                 shared.known.unmap(&organization);
             }
         }
@@ -249,7 +249,7 @@ async fn refresh(
                 Err(error) => return Err(error),
             }
         }
-        for organization in shared.known.organizations_of(id) {
+        for organization in shared.known.organizations().of(id) {
             match in_time(store.tenant_of(&organization.issuer, &organization.id)).await {
                 Ok(Some(tenant)) => shared.known.map(organization, tenant),
                 Ok(None) | Err(StoreError::Corrupt(_)) => shared.known.unmap(&organization),
