@@ -29,7 +29,7 @@ use crate::catalog::{Catalog, Need};
 use crate::model::{TenantId, TenantRef};
 use crate::resolve::{EntitlementSet, Freshness, NotEntitled, resolve};
 use crate::store::{Organization, Store, StoreError};
-use cache::{Known, Replace};
+use cache::Known;
 use flight::Flights;
 use health::Health;
 use organizations::OrganizationRef;
@@ -241,7 +241,7 @@ impl EntitlementService {
     pub(crate) fn take(&self, record: crate::model::TenantRecord) {
         let shared = &self.handle.shared;
         shared.known.heard_of_a_change();
-        shared.known.store(record, &shared.catalog, (shared.clock)(), Replace::Newer);
+        shared.known.store(record, &shared.catalog, (shared.clock)(), cache::Replace::Newer);
     }
 
     /// Forgets whom an organization named, where no task does it.
