@@ -59,6 +59,14 @@ pub(crate) fn run() -> Result<(), Failure> {
             |line| count.line(line),
         )
     });
+    report.step("the gateway on PostgreSQL", |count| {
+        process::run_watched(
+            place::cargo()
+                .args(["test", "--locked", "--package", "tiergate", "--test", "it"])
+                .args(["postgres::", "--", "--ignored"]),
+            |line| count.line(line),
+        )
+    });
     report.step("end-to-end tests", |count| {
         run_end_to_end(&traefik, &oidc, &[], |line| count.line(line))
     });

@@ -79,7 +79,8 @@ impl Server {
         let service_clock = clock.clone();
         let builder = EntitlementService::builder(config.store.url(), config.catalog.clone())
             .clock(move || service_clock.now())
-            .max_stale(config.store.max_stale);
+            .max_stale(config.store.max_stale)
+            .capacity(config.store.cache_tenants);
         let entitlements = restart::start(builder, config.store.snapshot.as_ref(), &verifier);
         Self::with_gate(config, Gate::new(verifier, entitlements), clock)
     }
