@@ -46,6 +46,7 @@ pub struct DecisionIds {
 impl DecisionIds {
     /// Draws the random part.
     pub fn new() -> Self {
+        #[expect(clippy::disallowed_methods, reason = "the home of the decisions' random bits")]
         let random = *Uuid::new_v4().as_bytes();
         let mut process = [0; 5];
         process.copy_from_slice(&random[..5]);

@@ -69,7 +69,7 @@ struct Issuer {
 
 /// Makes a [`Verifier`].
 pub struct VerifierBuilder {
-    issuers: Vec<(IssuerPolicy, Arc<dyn KeySource>, Option<KeyOptions>)>,
+    issuers: Vec<(IssuerPolicy, Arc<dyn KeySource>)>,
     clock: Arc<dyn Clock>,
     leeway: Duration,
     max_bytes: usize,
@@ -95,7 +95,7 @@ impl VerifierBuilder {
     /// Accepts tokens of this issuer, with keys from this source.
     #[must_use]
     pub fn issuer(mut self, policy: IssuerPolicy, keys: impl KeySource) -> Self {
-        self.issuers.push((policy, Arc::new(keys), None));
+        self.issuers.push((policy, Arc::new(keys)));
         self
     }
 
@@ -149,11 +149,10 @@ impl VerifierBuilder {
     ///
     /// [`PolicyError`], if a token could fit two policies or none.
     pub fn build(self) -> Result<Verifier, PolicyError> {
-        policy::check(&self.issuers.iter().map(|(policy, ..)| policy).collect::<Vec<_>>())?;
+        policy::check(&self.issuers.iter().map(|(policy, _)| policy).collect::<Vec<_>>())?;
         let places = (self.max_waiting / 2 / self.issuers.len()).clamp(1, Semaphore::MAX_PERMITS);
-        let issuers = self.issuers.into_iter().map(|(policy, source, options)| {
-            let options = options.unwrap_or(self.keys);
-            let ring = KeyRing::new(policy.name.clone(), source, self.clock.clone(), options);
+        let issuers = self.issuers.into_iter().map(|(policy, source)| {
+            let ring = KeyRing::new(policy.name.clone(), source, self.clock.clone(), self.keys);
             Issuer { policy, ring, places: Semaphore::new(places) }
         });
         Ok(Verifier(Arc::new(Inner {

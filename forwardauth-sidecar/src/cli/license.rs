@@ -12,7 +12,7 @@ use entitlements::{
 };
 use serde_json::{Value as Json, json};
 
-use super::store::{Desk, StoreArgs, failed, now, table, whole_second};
+use super::store::{Desk, StoreArgs, failed, new_id, now, table, whole_second};
 use super::{CliError, Outcome};
 
 /// What to do with licenses.
@@ -169,7 +169,7 @@ async fn grant(desk: &Desk, wanted: Grant, out: &mut dyn Write) -> Result<ExitCo
         }
     };
     let license = License {
-        id: format!("lic_{}", uuid::Uuid::now_v7().simple()),
+        id: new_id("lic"),
         kind,
         plan,
         pin: wanted

@@ -9,7 +9,7 @@ use entitlements::store::{Change, Mode};
 use entitlements::{Effect, Feature, FeatureKey, Override, TenantId, TenantRecord, format_time};
 use serde_json::{Value as Json, json};
 
-use super::store::{Desk, StoreArgs, failed, now, table, whole_second};
+use super::store::{Desk, StoreArgs, failed, new_id, now, table, whole_second};
 use super::{CliError, Outcome};
 
 /// What to do with exceptions.
@@ -114,7 +114,7 @@ async fn add(desk: &Desk, wanted: Add, out: &mut dyn Write) -> Result<ExitCode, 
         )));
     }
     let exception = Override {
-        id: format!("ovr_{}", uuid::Uuid::now_v7().simple()),
+        id: new_id("ovr"),
         feature: wanted.feature,
         effect,
         starts_at,

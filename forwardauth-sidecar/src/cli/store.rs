@@ -172,6 +172,12 @@ impl Desk {
     }
 }
 
+/// A name for a new row, as in `lic_0198...`; later ones sort behind earlier ones.
+#[expect(clippy::disallowed_methods, reason = "the home of the command line's names")]
+pub(super) fn new_id(kind: &str) -> String {
+    format!("{kind}_{}", uuid::Uuid::now_v7().simple())
+}
+
 /// The moment of the command.
 pub(super) fn now() -> SystemTime {
     auth_core::SystemClock.now()

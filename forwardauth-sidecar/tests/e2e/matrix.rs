@@ -21,7 +21,8 @@ const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 /// One trace over two services, as an OTLP exporter sends it in JSON; `mark` is in all of its text.
 fn trace(mark: &str) -> String {
     let text = |key: &str, value: &str| json!({ "key": key, "value": { "stringValue": value } });
-    let now = jiff::Timestamp::now().as_nanosecond();
+    let now = auth_core::Clock::now(&auth_core::SystemClock);
+    let now = now.duration_since(std::time::UNIX_EPOCH).expect("it is later").as_nanos();
     let span = |id: &str, parent: &str, name: &str, kind: u8, attributes: Value| {
         json!({
             "traceId": TRACE, "spanId": id, "parentSpanId": parent, "name": name, "kind": kind,
