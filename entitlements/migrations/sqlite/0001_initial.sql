@@ -116,7 +116,7 @@ CREATE INDEX overrides_by_tenant ON overrides (tenant_id);
 -- The feed: one row for each change of a tenant, in the order of commits (there is one writer). The
 -- mark is random: a reader that has seen a place and its mark sees whether history is still the same.
 CREATE TABLE changes (
-    seq       INTEGER PRIMARY KEY AUTOINCREMENT,
+    seq       INTEGER PRIMARY KEY AUTOINCREMENT CHECK (seq > 0),
     tenant_id TEXT NOT NULL,
     revision  INTEGER NOT NULL,
     mark      TEXT NOT NULL DEFAULT (lower(hex(randomblob(16)))),

@@ -38,7 +38,8 @@ impl Shared {
         if let Some(why) = self.known.why_unreadable(&id, now) {
             return Err(StoreError::Corrupt(why).into());
         }
-        let answer = self.rows.join(id.clone(), self.load(&id, now)).await?;
+        let key = (id.clone(), self.known.epoch());
+        let answer = self.rows.join(key, self.load(&id, now)).await?;
         let set = answer.ok_or_else(unknown)?;
         // Whoever joined a flight may have another now than the one who started it.
         if set.holds_at(now) { Ok(set) } else { Ok(resolve(&self.catalog, set.record(), now)) }
@@ -88,8 +89,9 @@ impl Shared {
         if self.known.is_unknown_organization(&organization, now) {
             return Ok(None);
         }
-        let key = organization.owned();
-        Ok(self.mappings.join(key.clone(), self.look_up(&key, now)).await?)
+        let organization = organization.owned();
+        let key = (organization.clone(), self.known.epoch());
+        Ok(self.mappings.join(key, self.look_up(&organization, now)).await?)
     }
 
     /// Reads whom an organization names; kept under the same condition as rows are.

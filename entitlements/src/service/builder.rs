@@ -136,7 +136,7 @@ impl EntitlementServiceBuilder {
     #[cfg(feature = "testing")]
     pub(crate) fn unwatched(self) -> EntitlementService {
         let (shared, connector, _) = self.into_parts();
-        if let Connector::Given(store) = connector {
+        if let Connector::Given(store, _) = connector {
             shared.put_store(Some(store));
         }
         let shared = Arc::new(Shared { watched: false, ..shared });
@@ -158,7 +158,7 @@ impl EntitlementServiceBuilder {
         };
         let connector = match self.origin {
             Origin::Url(url) => Connector::Url(url, self.mode),
-            Origin::Store(store) => Connector::Given(store),
+            Origin::Store(store) => Connector::Given(store, self.mode),
         };
         let extras = self.extras;
         let keeper = self.snapshot.map(|(path, key)| Keeper { path, key, extras });

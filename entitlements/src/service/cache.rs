@@ -108,7 +108,12 @@ impl Known {
         let set = resolve_shared(catalog, record, now);
         self.keep(&set, replace);
         self.changed();
-        set
+        if replace == Replace::Always {
+            return set;
+        }
+        // Whoever asked is answered from what is kept, which may be newer.
+        let newer = self.rows.get(set.tenant()).filter(|kept| kept.revision() > set.revision());
+        newer.unwrap_or(set)
     }
 
     fn keep(&self, set: &EntitlementSet, replace: Replace) {
@@ -189,8 +194,13 @@ impl Known {
                 }
             }
         }
-        *self.shelf.write().unwrap_or_else(PoisonError::into_inner) = None;
+        self.drop_the_shelf();
         outcome.map(|()| tenants)
+    }
+
+    /// Answers nothing from the snapshot any more.
+    pub(super) fn drop_the_shelf(&self) {
+        *self.shelf.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     pub(super) fn map(&self, organization: Organization, tenant: TenantId) {

@@ -101,8 +101,8 @@ pub(super) async fn take_over(shared: &Arc<Shared>) {
     match taken.await {
         Ok(Ok(tenants)) => info!(tenants, "entitlements: all of the snapshot is at hand"),
         Ok(Err(error)) => warn!(%error, "entitlements: a part of the snapshot is left out"),
-        // The runtime ends.
-        Err(_) => {}
+        // Whatever became of it, from here on the store counts.
+        Err(_) => shared.known.drop_the_shelf(),
     }
 }
 

@@ -23,7 +23,7 @@ use crate::store::{self, Mode, Place, Store, StoreError};
 /// How the store is reached, the first time and after it was replaced.
 pub(super) enum Connector {
     Url(String, Mode),
-    Given(Arc<dyn Store>),
+    Given(Arc<dyn Store>, Mode),
 }
 
 impl Connector {
@@ -31,10 +31,14 @@ impl Connector {
     /// in its place would make every tenant unknown.
     pub(super) async fn open(&self, shared: &Shared) -> Result<Arc<dyn Store>, StoreError> {
         match self {
-            Self::Given(store) => Ok(Arc::clone(store)),
+            Self::Given(store, _) => Ok(Arc::clone(store)),
             Self::Url(url, mode) => {
                 if shared.health.since_last_read().is_some() {
-                    store::open(url, Mode::ReadOnly).await?;
+                    match store::open(url, Mode::ReadOnly).await {
+                        // An older schema is brought up to date below; a newer one is refused there.
+                        Ok(_) | Err(StoreError::Schema(_)) => {}
+                        Err(error) => return Err(error),
+                    }
                 }
                 store::open(url, *mode).await
             }
@@ -43,8 +47,7 @@ impl Connector {
 
     pub(super) fn mode(&self) -> Mode {
         match self {
-            Self::Url(_, mode) => *mode,
-            Self::Given(_) => Mode::ReadWrite,
+            Self::Url(_, mode) | Self::Given(_, mode) => *mode,
         }
     }
 }
@@ -153,16 +156,33 @@ async fn turn(
         // INVARIANT: whoever is new is counted before the news count as heard.
         count(shared, store).await?;
         let concerned: HashSet<_> = feed.tenants.into_iter().collect();
+        if concerned.len() > AT_ONCE {
+            // Too many to be read before anything else is heard: comparing forgets them first.
+            course.place = None;
+            return Ok(());
+        }
         refresh(shared, store, &concerned, Replace::Newer).await?;
+        if feed.more {
+            // What else has changed is not known yet, so nothing counts as true of now.
+            course.place = Some(feed.position);
+            return Ok(());
+        }
     }
     shared.health.confirm(asked, &feed.position);
     course.place = if shared.health.sweep_is_due() { None } else { Some(feed.position) };
     Ok(())
 }
 
-/// Counts the tenants, for those who may only be let in if there is no other.
+/// Counts the tenants, for those who may only be let in if there is no other. A store with so many
+/// that they cannot be counted in time is followed all the same: nobody there is alone.
 async fn count(shared: &Shared, store: &dyn Store) -> Result<(), StoreError> {
-    shared.health.has_counted(in_time(store.tenant_count()).await?);
+    match in_time(store.tenant_count()).await {
+        Ok(tenants) => shared.health.has_counted(tenants),
+        Err(error) if shared.health.count().is_some_and(|tenants| tenants > 1) => {
+            debug!(%error, "entitlements: the tenants cannot be counted");
+        }
+        Err(error) => return Err(error),
+    }
     Ok(())
 }
 
@@ -266,5 +286,5 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 const NEWS_WITHIN: Duration = Duration::from_secs(5);
 /// How long the revisions of all tenants may take.
 const REVISIONS_WITHIN: Duration = Duration::from_mins(1);
-/// How many tenants a comparison reads before the feed is followed.
+/// How many tenants are read before the feed is followed.
 const AT_ONCE: usize = 256;

@@ -280,7 +280,7 @@ impl Contents {
         }
         let start = usize::try_from(place.seq).unwrap_or(usize::MAX);
         let tenants = self.feed.iter().skip(start).map(|(tenant, _)| tenant.clone()).collect();
-        Feed { position: self.place(store, self.feed.len()), tenants, restarted: false }
+        Feed { position: self.place(store, self.feed.len()), tenants, ..Feed::default() }
     }
 
     fn make(&mut self, change: &Change, by: &Actor, at: SystemTime) -> Result<Done, StoreError> {

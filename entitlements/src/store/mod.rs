@@ -191,6 +191,8 @@ pub struct Feed {
     /// The store's history up to the place that was asked for is another one: another copy of the
     /// store is there, and nothing that was read before may be relied on.
     pub restarted: bool,
+    /// There are further changes behind [`Self::position`], which the next question tells.
+    pub more: bool,
 }
 
 /// How a store is opened.

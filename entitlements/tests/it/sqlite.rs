@@ -308,6 +308,33 @@ async fn a_copy_of_a_store_that_changes_is_told_to_be_old() {
     assert_eq!(copied.audit_entries, 1);
 }
 
+/// The feed is told in pages, and each says whether there is more: only the last one is all there is.
+#[tokio::test]
+async fn a_long_feed_is_told_in_pages() {
+    let file = File::new();
+    let store = file.open(Mode::ReadWrite).await.expect("it is created");
+    let by = store::Actor::person("test");
+    store.apply(&add("acme"), &by, std::time::UNIX_EPOCH).await.expect("it is added");
+    let mut place = store.position().await.expect("it answers");
+    let renames: String = (0..2_500)
+        .map(|n| format!("UPDATE tenants SET name = 'n{n}' WHERE id = 'acme';"))
+        .collect();
+    let script = format!("BEGIN;{renames}COMMIT;");
+    file.shell().await.execute(sqlx::AssertSqlSafe(script)).await.expect("they are made");
+    let mut pages = Vec::new();
+    loop {
+        let feed = store.news(&place).await.expect("it answers");
+        assert!(!feed.restarted);
+        pages.push((feed.tenants.len(), feed.more));
+        place = feed.position;
+        if !feed.more {
+            break;
+        }
+    }
+    assert_eq!(pages, [(1000, true), (1000, true), (500, false)]);
+    assert_eq!(place, store.position().await.expect("it answers"));
+}
+
 /// A log that was rewritten is not carried on as if it were the true one.
 #[tokio::test]
 async fn a_store_whose_audit_log_was_rewritten_is_not_copied() {

@@ -147,8 +147,10 @@ async fn grant(desk: &Desk, wanted: Grant, out: &mut dyn Write) -> Result<ExitCo
         return granted_before(desk, &wanted, (&tenant, &license), out);
     }
     let (kind, plan) = plan(catalog, &wanted)?;
-    // A whole second reads better, and the past one is never later than now.
-    let starts_at = wanted.starts.unwrap_or_else(|| whole_second(at));
+    // A whole second reads better, and the past one is never later than now. A license that begins
+    // as it is made says so by both times being one.
+    let created_at = whole_second(at);
+    let starts_at = wanted.starts.unwrap_or(created_at);
     if let Some(end) = wanted.ends
         && end <= starts_at
     {
@@ -184,7 +186,7 @@ async fn grant(desk: &Desk, wanted: Grant, out: &mut dyn Write) -> Result<ExitCo
         status_reason: None,
         source,
         source_ref: wanted.source_ref.clone(),
-        created_at: at,
+        created_at,
         created_by: desk.actor().name.clone(),
     };
     let change = Change::GrantLicense { tenant: wanted.tenant.clone(), license: license.clone() };

@@ -56,7 +56,8 @@ impl Hash for Key {
 impl HeaderCache {
     /// A cache of at most so many callers.
     pub fn new(capacity: usize) -> Self {
-        // Each entry weighs one: what it takes in bytes is bounded by the size of a header set.
+        // Each entry weighs one. It holds a header set, whose size is bounded, and the tenant's rows
+        // that it was written from, which it keeps in memory until it is pushed out.
         let weight = u64::try_from(capacity).unwrap_or(u64::MAX);
         let (hasher, lifecycle) = (RandomState::default(), DefaultLifecycle::default());
         Self {

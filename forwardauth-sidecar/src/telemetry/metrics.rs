@@ -259,16 +259,15 @@ impl Collector for Snapshot {
             count(store.organizations)
         })?;
         gauge("entitlement_cache_unknown", "Names remembered as unknown", count(store.unknown))?;
-        gauge("entitlement_unreadable", "Tenants whose rows cannot be read; they are refused", {
-            count(store.unreadable)
-        })?;
         let help = "Whether the store's current catalog is another than this replica's";
         gauge("catalog_differs", help, flag(store.catalog_differs))?;
 
         let tokens = self.gate.verifier().cache_status();
         let entries = u64::try_from(tokens.entries).unwrap_or(u64::MAX);
         gauge("token_cache_entries", "Verified tokens at hand", count(entries))?;
+        let unreadable = "Reads of tenants whose rows cannot be understood; those are refused";
         for (name, help, value) in [
+            ("entitlement_unreadable", unreadable, store.unreadable),
             ("token_cache_hits", "Tokens that were at hand", tokens.hits),
             ("token_cache_misses", "Tokens that were not", tokens.misses),
         ] {

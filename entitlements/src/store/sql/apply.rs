@@ -35,13 +35,14 @@ pub(super) async fn apply(
     Ok(Receipt { tenant: done.tenant, revision: revision.unsigned_abs() })
 }
 
-/// The change with what has begun by the writer's clock begun by the database's, too.
+/// The change with what begins by the writer's clock at this moment beginning by the database's. A
+/// start that was chosen, and so differs from when the row was made, stays as it is.
 fn begun(change: &Change, at: SystemTime, now: SystemTime) -> Change {
     let mut change = change.clone();
     let ahead = |starts_at: SystemTime, at: SystemTime| starts_at <= at && now < starts_at;
     match &mut change {
         Change::GrantLicense { license, .. } => {
-            if ahead(license.starts_at, license.created_at) {
+            if license.starts_at == license.created_at && now < license.starts_at {
                 license.starts_at = now;
             }
             license.created_at = license.created_at.min(now);
