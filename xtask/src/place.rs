@@ -23,8 +23,8 @@ pub(crate) fn tools() -> PathBuf {
     target().join("tools")
 }
 
-/// Cargo in this repository. Whatever the environment or the user's configuration say, it builds for
-/// this machine into `target/`, so that [`built`] knows where.
+/// Cargo in this repository. Whatever the environment says, it builds for this machine into `target/`,
+/// so that [`built`] knows where.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new("cargo");
     command

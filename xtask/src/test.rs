@@ -167,7 +167,11 @@ impl Report {
         say(&format!("\n== {name}"));
         let watch = Watch::start();
         let mut count = Count::default();
-        let outcome = run(&mut count);
+        let outcome = run(&mut count).and_then(|()| {
+            // A filter that matches nothing would pass for ever.
+            let ran_none = !count.is_empty() && count.passed == 0;
+            if ran_none { Err("no test ran".to_owned()) } else { Ok(()) }
+        });
         let word = match &outcome {
             Ok(()) => "ok",
             Err(failure) => {

@@ -112,10 +112,12 @@ impl Gate {
     /// A configured tenant stands for every caller only as long as there is no other: with two,
     /// nobody said whose data the caller may see.
     async fn single(&self, tenant: &str) -> Result<EntitlementSet, CheckError> {
-        let id: TenantId = tenant
-            .parse()
-            .map_err(|_| CheckError::UnknownTenant(format!("`single_tenant` `{tenant}`")))?;
-        let set = self.entitlements.entitlements(TenantRef::Id(&id)).await?;
+        let id: TenantId = tenant.parse().map_err(|_| unknown_single())?;
+        let set = self.entitlements.entitlements(TenantRef::Id(&id)).await;
+        let set = set.map_err(|error| match error {
+            CheckError::UnknownTenant(_) => unknown_single(),
+            unavailable @ CheckError::StoreUnavailable(_) => unavailable,
+        })?;
         let tenants = match self.entitlements.counted_tenants() {
             Some(known) => known,
             // Nobody follows this store, or has heard of it yet.
@@ -123,6 +125,11 @@ impl Gate {
         };
         if tenants > 1 { Err(not_alone()) } else { Ok(set) }
     }
+}
+
+/// What the configured tenant is called is not told to whom it does not serve.
+fn unknown_single() -> CheckError {
+    CheckError::UnknownTenant("the tenant of this installation (`single_tenant`)".to_owned())
 }
 
 /// How many tenants there are is nobody's business but the operator's.

@@ -13,6 +13,7 @@ use tower_service::Service;
 
 use super::{
     Access, Decision, Denial, Named, ProblemJson, Refuse, Requirement, Tenant, decide, named,
+    unknown_single,
 };
 use crate::{identity::Identity, reason};
 
@@ -81,10 +82,6 @@ where
     }
 }
 
-fn unknown(tenant: String) -> Tenant {
-    Tenant::Failed(CheckError::UnknownTenant(tenant))
-}
-
 fn judge<B>(need: &Requirement, request: &Request<B>) -> Result<(), Box<Denial>> {
     if need.access() == Access::Public {
         return Ok(());
@@ -97,8 +94,10 @@ fn judge<B>(need: &Requirement, request: &Request<B>) -> Result<(), Box<Denial>>
         (Some(set), _) => Tenant::Known(set.clone()),
         (None, Named::Nobody) => Tenant::Unnamed,
         // The gate around this one let somebody pass whose tenant it did not find.
-        (None, Named::Organization(it)) => unknown(it.to_string()),
-        (None, Named::Single(tenant)) => unknown(format!("tenant `{tenant}`")),
+        (None, Named::Organization(it)) => {
+            Tenant::Failed(CheckError::UnknownTenant(it.to_string()))
+        }
+        (None, Named::Single(_)) => Tenant::Failed(unknown_single()),
     };
     match decide(need, identity, tenant) {
         Decision::Allow(_) => Ok(()),

@@ -196,7 +196,7 @@ fn a_short_life_of_keys_is_refreshed_in_time() {
     world.accepts("warm", &token);
     for round in 1..5 {
         world.advance(31);
-        block_on(async {
+        let refreshed = async {
             let fetched = || world.verifier.key_status()[0].fetches;
             tokio::select! {
                 () = world.verifier.keep_fresh() => unreachable!("it has no end"),
@@ -207,7 +207,10 @@ fn a_short_life_of_keys_is_refreshed_in_time() {
             {
                 tokio::task::yield_now().await;
             }
-        });
+        };
+        let in_time =
+            block_on(async { tokio::time::timeout(Duration::from_secs(20), refreshed).await });
+        in_time.expect("it is refreshed before its end");
         assert!(world.verifier.verify_cached(&token).is_some_and(|verdict| verdict.is_ok()));
     }
 }

@@ -71,7 +71,7 @@ impl Tokens {
                 "tokens.jwks_max_stale",
                 &document.jwks_max_stale,
                 Duration::from_hours(12),
-                Duration::from_secs(1),
+                Duration::from_secs(5),
                 Duration::from_hours(24 * 7),
             )?,
         })

@@ -298,12 +298,12 @@ impl Gateway {
         );
         let ours = denial.reason.fault() == Fault::Ours;
         let stranger = denial.reason == reason::UNTRUSTED_PROXY;
-        // Strangers decide how often they come, and not how much is logged.
+        // It may be the proxy itself, which nobody named: that is a warning, and one a second will do.
         let (who, level) = match (stranger, ours) {
             (true, _) if self.strangers.is_first_of_second(self.clock.now()) => {
                 (Denied::Stranger, Level::WARN)
             }
-            (true, _) => (Denied::Stranger, Level::DEBUG),
+            (true, _) => (Denied::Stranger, Level::INFO),
             (false, true) => (Denied::Caller, Level::WARN),
             (false, false) => (Denied::Caller, Level::INFO),
         };

@@ -46,7 +46,8 @@ pub(super) struct Terms {
     /// Most bytes of the headers of a request.
     pub(super) header_bytes: usize,
     /// Set for somebody who must not be able to use up the file descriptors: those share
-    /// [`LIMITED_PLACES`] connections, and each ends after this time whatever happens on it.
+    /// [`LIMITED_PLACES`] connections, and each ends this long after it was opened (over TLS: after
+    /// the handshake), whatever happens on it.
     pub(super) life: Option<Duration>,
 }
 

@@ -28,7 +28,7 @@ where
     Registry::default().with(filter).with(layer)
 }
 
-/// Logs a denial.
+/// Logs a denial, as a warning or as information.
 pub fn denial(record: &Record, level: Level) {
     macro_rules! line {
         ($level:expr) => {
@@ -57,7 +57,6 @@ pub fn denial(record: &Record, level: Level) {
     // An event's level is part of its place in the code.
     match level {
         Level::WARN => line!(Level::WARN),
-        Level::INFO => line!(Level::INFO),
-        _ => line!(Level::DEBUG),
+        _ => line!(Level::INFO),
     }
 }

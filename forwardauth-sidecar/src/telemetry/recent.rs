@@ -16,7 +16,7 @@ use crate::proxy::ForwardedRequest;
 const CAPACITY: usize = 4096;
 
 /// How many denials of peers that are no trusted proxy are kept.
-const STRANGERS: usize = 64;
+const STRANGERS: usize = 1024;
 
 /// One denial, as the log and `tiergate explain` tell it.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]

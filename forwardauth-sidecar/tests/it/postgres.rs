@@ -42,12 +42,12 @@ async fn a_store_moves_to_postgresql_and_is_served_from_there() {
     let serving = place.serve(&[("TIERGATE_STORE__URL", &url)]);
     let token = issuer.token("https://api.example.com").organization("org-acme");
     let token = token.scopes(["traces:read"]).sign();
-    while serving.ready().await != 200 {
-        pause().await;
-    }
-    while serving.ask(&token).await.status == 503 {
-        pause().await;
-    }
+    let up = async {
+        while serving.ready().await != 200 || serving.ask(&token).await.status == 503 {
+            pause().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), up).await.expect("it is up");
     assert_eq!(serving.ask(&token).await.status, 200);
 
     // A change at the new place is enforced without anybody asking for it.
@@ -55,7 +55,12 @@ async fn a_store_moves_to_postgresql_and_is_served_from_there() {
     let revoke = Change::RevokeLicense { license: "lic_1".to_owned(), reason: "refund".to_owned() };
     let by = Actor::person("test");
     store.apply(&revoke, &by, SystemClock.now()).await.expect("it is revoked");
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    let enforced = async {
+        while serving.ask(&token).await.status == 200 {
+            pause().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), enforced).await.expect("it is enforced");
     refused(&serving.ask(&token).await, 403, "license_revoked");
     assert!(!place.path("tiergate.db").exists(), "nothing is made where the old one was");
     drop(serving);
