@@ -1,6 +1,7 @@
 //! The embedded store: the suite that every store passes, and what only a file has.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -316,9 +317,11 @@ async fn a_long_feed_is_told_in_pages() {
     let by = store::Actor::person("test");
     store.apply(&add("acme"), &by, std::time::UNIX_EPOCH).await.expect("it is added");
     let mut place = store.position().await.expect("it answers");
-    let renames: String = (0..2_500)
-        .map(|n| format!("UPDATE tenants SET name = 'n{n}' WHERE id = 'acme';"))
-        .collect();
+    let mut renames = String::new();
+    for n in 0..2_500 {
+        writeln!(renames, "UPDATE tenants SET name = 'n{n}' WHERE id = 'acme';")
+            .expect("it is text");
+    }
     let script = format!("BEGIN;{renames}COMMIT;");
     file.shell().await.execute(sqlx::AssertSqlSafe(script)).await.expect("they are made");
     let mut pages = Vec::new();

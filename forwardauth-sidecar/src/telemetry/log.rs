@@ -55,8 +55,5 @@ pub fn denial(record: &Record, level: Level) {
         };
     }
     // An event's level is part of its place in the code.
-    match level {
-        Level::WARN => line!(Level::WARN),
-        _ => line!(Level::INFO),
-    }
+    if level == Level::WARN { line!(Level::WARN) } else { line!(Level::INFO) }
 }
