@@ -92,25 +92,25 @@ async fn cold_start(url: &str, folder: &Path, count: usize) -> (Duration, u64) {
     let builder = EntitlementService::builder(url, catalog()).capacity(200_000);
     let service = builder.snapshot(&file, key()).connect().await.expect("it is up");
     ask_for_all(&service, count).await;
-    // It is written when nothing has changed for a moment; the last one holds everybody.
-    let mut size = 0;
-    loop {
-        tokio::time::sleep(Duration::from_secs(5)).await;
-        let now = std::fs::metadata(&file).map_or(0, |file| file.len());
-        if now > 0 && now == size {
+    let away = || {
+        let nowhere = "postgres://nobody@127.0.0.1:9/nothing";
+        let builder = EntitlementService::builder(nowhere, catalog()).capacity(200_000);
+        builder.snapshot(&file, key()).start()
+    };
+    // It is written a while after changes; one of the next holds everybody.
+    for _ in 0..60 {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let kept = away();
+        if (1..=count).all(|n| kept.cached(TenantRef::Id(&tenant(n))).is_some()) {
             break;
         }
-        size = now;
     }
     drop(service);
+    let size = std::fs::metadata(&file).expect("it was written").len();
     let mut took: Vec<_> = (0..5)
         .map(|_| {
             let start = now();
-            let nowhere = "postgres://nobody@127.0.0.1:9/nothing";
-            let service = EntitlementService::builder(nowhere, catalog())
-                .capacity(200_000)
-                .snapshot(&file, key())
-                .start();
+            let service = away();
             let name = organization(count);
             let last = TenantRef::Organization { issuer: ISSUER, organization: &name };
             let set = service.cached(last).expect("it stands in the snapshot");

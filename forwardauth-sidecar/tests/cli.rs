@@ -197,6 +197,31 @@ fn features_scopes_and_roles_are_asked() {
     assert!(unknown.err.contains("exchange_replay"), "the known ones are named: {}", unknown.err);
 }
 
+/// Whoever edits the plans is told that a gateway which runs does not know.
+#[test]
+fn other_plans_than_the_stores_are_noted() {
+    let folder = Folder::new();
+    let quiet = folder.offline("check --json", &alice()).json();
+    assert_eq!(quiet["note"], Value::Null);
+    let plans = include_str!("../../plans.toml").replace("30,     90", "60,     90");
+    std::fs::write(folder.path().join("plans.toml"), plans).expect("written");
+    let told = folder.offline("check --json", &alice()).json();
+    let note = told["note"].as_str().expect("a note");
+    assert!(note.contains("are not the store's current ones"), "{note}");
+    let url = "explain --url https://traces.example.com/api/v1/exchanges";
+    assert!(folder.offline(url, &alice()).out.contains("note: the plans here"));
+    assert!(folder.done("tenant show acme").out.contains("note      the plans here"));
+}
+
+#[test]
+fn an_id_that_was_cut_is_no_token() {
+    let folder = Folder::new();
+    for id in ["01a21e3c-d64e-74a0-b304-f1131e67e65", "01a21e3c-d64e"] {
+        let answer = folder.offline("explain --url https://traces.example.com/healthz", id);
+        assert!(answer.code == 2 && answer.err.contains("the id of a decision"), "{}", answer.err);
+    }
+}
+
 /// `explain` tells from which license and override each value comes, and how old the keys are.
 #[test]
 fn the_rows_that_decided_are_told() {

@@ -72,6 +72,9 @@ pub async fn run(args: ExplainArgs, out: &mut dyn Write) -> Result<ExitCode, Cli
             print_step(step, out)?;
         }
         print_verdict(&question, &story, out)?;
+        if let Some(note) = &question.note {
+            writeln!(out, "  note: {note}")?;
+        }
     }
     Ok(outcome(&story.decision).into())
 }
@@ -250,8 +253,9 @@ async fn recent(
     let address = config.admin.listen;
     let (status, body) = super::admin::get(address, &format!("/decisions/{id}")).await?;
     if status == http::StatusCode::NOT_FOUND {
-        let message = "the gateway does not remember this decision: it was made by another \
-                       replica, allowed, or too long ago; the log has it under the same id";
+        let message = "the gateway does not remember this decision: it was allowed, made by \
+                       another replica or before a restart, or too long ago; the log has every \
+                       refusal under its id, and what passed at level `debug`";
         writeln!(out, "unknown: {message}")?;
         return Ok(Outcome::Unknown.into());
     }

@@ -14,10 +14,11 @@ use auth_core::{
 use entitlements::{
     CheckError, EntitlementService, EntitlementSet, Freshness, StoreError, TenantId, TenantRef,
     Value,
+    store::{self, Mode},
 };
 use serde_json::{Map, Value as Json, json};
 
-use super::{CliError, Outcome, command::ConfigFile};
+use super::{CliError, Outcome, command::ConfigFile, store::other_plans};
 use crate::config::Config;
 
 /// Whom the question is about, and what is asked.
@@ -68,6 +69,8 @@ pub(super) struct Question {
     keys_from_file: bool,
     /// Why the store cannot be asked, if it cannot: a bad token is told all the same.
     closed: Option<StoreError>,
+    /// That the gateway answers by other plans, if it does.
+    pub(super) note: Option<String>,
 }
 
 /// More than any token that a gateway takes.
@@ -110,9 +113,13 @@ impl QuestionArgs {
             Ok(service) => (service, None),
             Err(error) => (store().start(), Some(error)),
         };
+        let note = match store::open(url, Mode::ReadOnly).await {
+            Ok(store) => other_plans(store.as_ref(), &config.catalog).await,
+            Err(_) => None,
+        };
         let gate = Gate::new(verifier, entitlements);
         let keys_from_file = self.jwks.is_some();
-        Ok(Question { config, token, need, gate, at, keys_from_file, closed })
+        Ok(Question { config, token, need, gate, at, keys_from_file, closed, note })
     }
 
     fn verifier(
@@ -166,8 +173,21 @@ impl QuestionArgs {
         let token = text.trim();
         let token = token.strip_prefix("Authorization:").map_or(token, str::trim_start);
         let token = token.strip_prefix("Bearer ").unwrap_or(token).trim();
+        if looks_like_an_id(token) {
+            let message = "this is no token but, whole or in part, the id of a decision; \
+                           `tiergate explain ID` takes all of its 36 characters";
+            return Err(CliError::usage(message));
+        }
         Ok((!token.is_empty()).then(|| token.to_owned()))
     }
+}
+
+/// A decision's id has 32 hexadecimal digits in five groups; no token has only such characters and a
+/// hyphen among its first nine.
+fn looks_like_an_id(text: &str) -> bool {
+    (9..=36).contains(&text.len())
+        && text.as_bytes()[8] == b'-'
+        && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
 }
 
 fn read_bounded(input: impl std::io::Read) -> std::io::Result<String> {
@@ -248,6 +268,7 @@ impl Question {
             ("valid_until", time(set.and_then(EntitlementSet::valid_until)).into()),
             ("source", Some(source).filter(|_| verdict(&story.decision) != "unknown").into()),
             ("at", time(self.at).into()),
+            ("note", self.note.as_deref().into()),
         ]
     }
 }

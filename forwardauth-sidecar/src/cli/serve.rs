@@ -12,7 +12,8 @@ use super::{CliError, Outcome};
 use crate::server::Server;
 use crate::telemetry::log;
 
-/// Runs the command. The first SIGTERM or SIGINT drains, the second stops at once.
+/// Runs the command. The first SIGTERM or SIGINT drains, the second stops at once; SIGHUP changes
+/// nothing, and the log says so.
 ///
 /// # Errors
 ///
@@ -53,12 +54,20 @@ impl Signals {
         let fail = |error| CliError::unavailable("signals cannot be listened for", error);
         let mut terminate = signal(SignalKind::terminate()).map_err(fail)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(fail)?;
+        let mut hangup = signal(SignalKind::hangup()).map_err(fail)?;
         let (sender, receiver) = watch::channel(0);
         tokio::spawn(async move {
             loop {
                 tokio::select! {
                     _ = terminate.recv() => {}
                     _ = interrupt.recv() => {}
+                    _ = hangup.recv() => {
+                        tracing::warn!(
+                            "SIGHUP changes nothing: configuration and plans are read at the \
+                             start; restart to apply them"
+                        );
+                        continue;
+                    }
                 }
                 sender.send_modify(|count| *count += 1);
             }

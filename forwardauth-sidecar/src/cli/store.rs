@@ -172,6 +172,20 @@ impl Desk {
     }
 }
 
+/// Says so if the store's current plans are others than those at hand: then a gateway answers
+/// otherwise.
+pub(super) async fn other_plans(store: &dyn Store, catalog: &Catalog) -> Option<String> {
+    let current = store.current_digest().await.ok()??;
+    let short = |digest: &str| digest.get(..12).unwrap_or(digest).to_owned();
+    let (own, current_short) = (short(catalog.digest()), short(&current));
+    (current != catalog.digest()).then(|| {
+        format!(
+            "the plans here ({own}) are not the store's current ones ({current_short}): a gateway \
+             that was started before they changed answers by its own until it is restarted"
+        )
+    })
+}
+
 /// A name for a new row, as in `lic_0198...`; later ones sort behind earlier ones.
 #[expect(clippy::disallowed_methods, reason = "the home of the command line's names")]
 pub(super) fn new_id(kind: &str) -> String {

@@ -9,7 +9,7 @@ use entitlements::{Catalog, EntitlementSet, TenantId, TenantStatus, format_time,
 use serde_json::{Value as Json, json};
 
 use super::license::{license_json, license_rows, value_json};
-use super::store::{Desk, StoreArgs, failed, now, table, visible};
+use super::store::{Desk, StoreArgs, failed, now, other_plans, table, visible};
 use super::{CliError, Outcome};
 
 /// What to do with tenants.
@@ -215,11 +215,16 @@ async fn show(desk: &Desk, id: &TenantId, out: &mut dyn Write) -> Result<ExitCod
     let at = now();
     // Without plans there are still rows to show.
     let set = desk.catalog().ok().map(|catalog: &Catalog| resolve(catalog, &record, at));
+    let note = match desk.catalog() {
+        Ok(catalog) => other_plans(desk.store.as_ref(), catalog).await,
+        Err(_) => None,
+    };
     let json = json!({
         "tenant": record.id,
         "name": record.name,
         "status": record.status.as_str(),
         "status_reason": record.status_reason,
+        "note": note,
         "revision": record.revision,
         "organizations": organizations
             .iter()
@@ -246,9 +251,12 @@ async fn show(desk: &Desk, id: &TenantId, out: &mut dyn Write) -> Result<ExitCod
             writeln!(out, "state     {}", set.state())?;
             writeln!(out, "tier      {}", set.tier().unwrap_or("-"))?;
             let until = set.valid_until().map_or_else(|| "-".to_owned(), format_time);
-            writeln!(out, "until     {until}")?;
+            writeln!(out, "changes   {until}")?;
         }
         writeln!(out, "revision  {}", record.revision)?;
+        if let Some(note) = &note {
+            writeln!(out, "note      {note}")?;
+        }
         for organization in &organizations {
             writeln!(out, "named by  {}", visible(&organization.to_string()))?;
         }

@@ -197,6 +197,8 @@ pub(super) fn unasked(catalog: &Catalog, routes: &Routes<Requirement>) -> Vec<St
         .filter(|feature| !matches!(feature.kind(), FeatureKind::Number(_)))
         .map(|feature| feature.key().as_str())
         .filter(|key| !asked.contains(key))
-        .map(|key| format!("no route asks for the feature `{key}`, so every tenant can use it"))
+        .map(|key| {
+            format!("no route asks for the feature `{key}`, so the gateway does not enforce it")
+        })
         .collect()
 }

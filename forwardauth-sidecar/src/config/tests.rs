@@ -76,7 +76,7 @@ fn a_feature_that_no_route_asks_for_is_a_warning() {
     let config = Folder::new().parse(&text, &[]).expect("no mistake");
     assert_eq!(
         config.warnings,
-        ["no route asks for the feature `live_route_debugger`, so every tenant can use it"]
+        ["no route asks for the feature `live_route_debugger`, so the gateway does not enforce it"]
     );
 }
 

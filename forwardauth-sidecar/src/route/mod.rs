@@ -147,8 +147,11 @@ pub enum Selection<'a, R> {
 /// Why a request selects nothing.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 pub enum NoRoute {
+    /// No table is for this host, and there is none for every host.
+    #[error("no table of routes is for this host")]
+    Host,
     /// No template matches.
-    #[error("no route matches this host and path")]
+    #[error("the host has routes, and none matches this path")]
     Path,
     /// A template matches, but not with this method.
     #[error("the route of this path does not name this method")]
@@ -159,7 +162,7 @@ impl NoRoute {
     /// The reason under which this refusal is answered, counted and logged.
     pub fn reason(&self) -> Reason {
         match self {
-            Self::Path => reason::NO_ROUTE,
+            Self::Host | Self::Path => reason::NO_ROUTE,
             Self::Method => reason::METHOD_NOT_ROUTED,
         }
     }
@@ -216,9 +219,9 @@ impl<R> Routes<R> {
     ///
     /// # Errors
     ///
-    /// Says whether the path or only the method is unknown.
+    /// Says whether the host, the path or only the method is unknown.
     pub fn select(&self, request: &ForwardedRequest<'_>) -> Result<Selection<'_, R>, NoRoute> {
-        let table = self.table(&request.host).ok_or(NoRoute::Path)?;
+        let table = self.table(&request.host).ok_or(NoRoute::Host)?;
         let leaf = self.find(table, request.path.as_str()).ok_or(NoRoute::Path)?;
         if let Some(route) = self.with_method(leaf, &request.method) {
             return Ok(Selection::Route(route));
