@@ -53,13 +53,16 @@
 //! Nothing is deleted: a plan that ends for a day must not cost a year of traces, and only the
 //! operator knows when the disk is full.
 //!
-//! A span that is reported twice is kept as it was reported first, so exporters may try again.
+//! A span that is reported twice (the same tenant, trace, span and application) is kept as it was
+//! reported first, so exporters may try again. They have to after a 503, and then part of the batch may
+//! be stored already: a batch is stored 2,000 spans at a time, so that other tenants get their turn in
+//! between. What is there is neither stored nor counted again.
 //!
 //! # Limits
 //!
 //! A request body 16 MiB (`--max-body-bytes`) and 50,000 spans, a span 1 MiB, an answer 10,000 spans or some 32 MiB
 //! of them, a topology the newest 100,000 spans, 16 live streams and 32 bodies on their way a tenant, of whose
-//! requests two write and two read at the same time while the others wait;
+//! requests one writes and two read at the same time while the others wait, for up to 30 s;
 //! an answer that is cut says `truncated`. For slow readers of live streams the server keeps at most 256
 //! spans and 4 MiB of what was written last, once for those who see payloads and once for those who see
 //! sizes, and two events for each reader; a span of over 64 KiB shows its ids only. A reader that is

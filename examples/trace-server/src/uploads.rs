@@ -1,14 +1,16 @@
 //! How many bodies one tenant may be sending at the same time.
 //!
-//! A body is held in memory until it is whole, and its connection is one of a bounded number. A
-//! tenant that sends slowly, or much at once, would otherwise use up what all tenants share.
+//! A body is held in memory from its first byte until its spans are stored, and its connection is one
+//! of a bounded number. A tenant that sends slowly, or much at once, has at most so many of either,
+//! and so many times `--max-body-bytes`. It does not share out the connections among the tenants:
+//! many tenants that send slowly can still use up all of them, each for as long as a body may take.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::tenant::Tenant;
 
-/// The bodies that are being taken, by tenant.
+/// The bodies that are being taken or wait to be stored, by tenant.
 #[derive(Debug, Default)]
 pub(crate) struct Uploads(Mutex<HashMap<Tenant, usize>>);
 

@@ -1,5 +1,6 @@
 //! `POST /v1/traces`: OTLP over HTTP.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,11 +10,18 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 
 use super::{App, Call};
+use crate::model::Span;
 use crate::otlp::{self, Batch, Encoding, Format};
 use crate::problem::{Problem, Reason};
 use crate::server::body::ResponseBody;
+use crate::store::TenantStore;
+use crate::turns::PATIENCE;
 
-/// Takes spans. Whatever goes wrong is said the way OTLP says it, in the request's own content
+/// Takes spans. A large batch is stored in parts; when one of them fails, those before it stay, and the
+/// sender, who is told to try again, adds only what is missing: a span that is there is not stored a
+/// second time.
+///
+/// Whatever goes wrong is said the way OTLP says it, in the request's own content
 /// type, or as JSON when that is not known.
 pub(super) async fn ingest(app: &App, call: Call) -> Response<ResponseBody> {
     let format = Format::from_headers(call.request.headers());
@@ -40,20 +48,32 @@ async fn take(app: &App, call: Call, format: Format) -> Result<Batch, Problem> {
     let body = collect(call.request.into_body(), limit).await?;
 
     // Before what all tenants share: a tenant with much to store waits for itself.
-    let _turn = app.writes.begin(call.store.tenant()).await?;
-    let permit = tokio::time::timeout(PERMIT_TIMEOUT, app.decoding.acquire()).await;
+    let turn = app.writes.begin(call.store.tenant()).await?;
+    let permit = tokio::time::timeout(PATIENCE, Arc::clone(&app.decoding).acquire_owned()).await;
     let Ok(Ok(permit)) = permit else { return Err(Reason::Overloaded.into()) };
-    let decode = move || otlp::decode(&body, format, encoding, limit);
+    // What was decoded takes memory until it is stored, and the decoding goes on when the sender
+    // hangs up: turn and permit are with it all the time.
+    let decode = move || (otlp::decode(&body, format, encoding, limit), turn, permit);
     let decoded = tokio::task::spawn_blocking(decode).await;
-    let mut batch = decoded.map_err(|error| {
+    let (batch, _turn, _permit) = decoded.map_err(|error| {
         tracing::error!(%error, "decoding did not finish");
         Problem::from(Reason::Overloaded)
-    })??;
-    let added = call.store.append(std::mem::take(&mut batch.spans)).await?;
-    drop(permit);
-
-    app.live.publish(call.store.tenant(), &added);
+    })?;
+    let mut batch = batch?;
+    store(app, &call.store, std::mem::take(&mut batch.spans)).await?;
     Ok(batch)
+}
+
+/// Stores spans, and shows them to those who watch, a part at a time: there is one writer, and
+/// between two parts it is the others' turn.
+async fn store(app: &App, store: &TenantStore, spans: Vec<Span>) -> Result<(), Problem> {
+    let mut spans = spans.into_iter();
+    while spans.len() > 0 {
+        let part = spans.by_ref().take(PART).collect();
+        let added = store.append(part).await?;
+        app.live.publish(store.tenant(), &added);
+    }
+    Ok(())
 }
 
 /// Refuses before reading what says that it is too large.
@@ -82,4 +102,6 @@ fn too_large(limit: usize) -> Problem {
 }
 
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-const PERMIT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How many spans are stored in one transaction. Fewer would make large batches slow, more would make
+/// others wait.
+pub(crate) const PART: usize = 2_000;

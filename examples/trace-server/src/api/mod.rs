@@ -1,5 +1,7 @@
 //! What each endpoint answers.
 
+use std::sync::Arc;
+
 use http::{Request, Response};
 use hyper::body::Incoming;
 use matchit::Router;
@@ -22,6 +24,9 @@ mod ingest;
 mod overview;
 mod stream;
 
+#[cfg(test)]
+pub(crate) use ingest::PART;
+
 /// What all requests share.
 #[derive(Debug)]
 pub(crate) struct App {
@@ -29,9 +34,9 @@ pub(crate) struct App {
     pub(crate) live: Live,
     pub(crate) uploads: Uploads,
     pub(crate) router: Router<Endpoint>,
-    pub(crate) decoding: Semaphore,
-    pub(crate) writes: Turns,
-    pub(crate) reads: Turns,
+    pub(crate) decoding: Arc<Semaphore>,
+    pub(crate) writes: Arc<Turns>,
+    pub(crate) reads: Arc<Turns>,
     pub(crate) closing: watch::Sender<bool>,
     pub(crate) options: Options,
 }

@@ -134,8 +134,8 @@ static TEXT: Node = Node { cost: 1, fields: &[] };
 /// Units of about 48 bytes: some 100 MB. A batch of 8192 spans with 40 attributes each, which is
 /// what a busy collector sends, takes a third of it.
 const BUDGET: u32 = 2_000_000;
-/// All spans of a request are stored in one transaction, and other tenants' wait for it. Collectors
-/// send 8192 at a time unless they are told otherwise.
+/// One request of a tenant is worked on at a time, and its other requests wait for it. Collectors send
+/// 8192 spans at a time unless they are told otherwise.
 const MAX_SPANS: usize = 50_000;
 /// The decoder refuses what is nested deeper than this.
 const MAX_DEPTH: u32 = 100;

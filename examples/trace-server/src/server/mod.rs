@@ -20,6 +20,8 @@ use crate::turns::Turns;
 use crate::uploads::Uploads;
 
 pub(crate) mod body;
+#[cfg(test)]
+mod fairness;
 pub(crate) mod query;
 pub(crate) mod route;
 
@@ -93,7 +95,7 @@ impl Server {
             live: Live::new(options.stream_capacity),
             uploads: Uploads::default(),
             router: route::router(),
-            decoding: Semaphore::new(CONCURRENT_DECODES),
+            decoding: Arc::new(Semaphore::new(CONCURRENT_DECODES)),
             writes: Turns::new(TENANT_WRITES),
             reads: Turns::new(TENANT_READS),
             closing: closing.clone(),
@@ -171,9 +173,10 @@ const DRAIN: Duration = Duration::from_secs(10);
 const MAX_CONNECTIONS: usize = 1024;
 /// What a connection reads ahead and keeps of an answer that is not taken; headers must fit.
 const CONNECTION_BUFFER: usize = 64 * 1024;
-/// Decoding is what takes memory; more at once would not be faster either.
+/// Batches that are decoded, or decoded and not yet stored: they are what takes memory, and more at once
+/// would not be faster either.
 const CONCURRENT_DECODES: usize = 4;
 /// How many of those are one tenant's.
-const TENANT_WRITES: usize = 2;
+const TENANT_WRITES: usize = 1;
 /// How many of the store's readers one tenant has: half of them.
 const TENANT_READS: usize = 2;

@@ -10,7 +10,11 @@ use super::{StoreError, TenantStore, sql};
 use crate::model::{ExchangeId, Resource, Span, SpanId, Status, content_hash};
 
 impl TenantStore {
-    /// Stores spans, all or none, and gives back those that were not there before.
+    /// Stores spans, all or none, and gives back those that were not there before: to store the same
+    /// again changes nothing.
+    ///
+    /// Waits for the writer in the order of asking, and has it until all are stored; so a caller with
+    /// many spans asks several times.
     ///
     /// # Errors
     ///
@@ -39,7 +43,7 @@ impl TenantStore {
     }
 }
 
-/// One request's worth of writing, in one transaction.
+/// One transaction.
 struct Writing<'a> {
     tenant: &'a str,
     received_us: i64,

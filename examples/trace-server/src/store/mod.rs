@@ -15,6 +15,7 @@ use sqlx::sqlite::{
 
 use crate::clock::Clock;
 use crate::tenant::Tenant;
+use crate::turns::PATIENCE;
 
 mod append;
 mod read;
@@ -27,7 +28,8 @@ pub(crate) use row::{AgentRow, EdgeRow, ExchangeRow, NodeRow, StatusRow, TraceSp
 /// Where spans are kept. Clones share one store.
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
-    /// `SQLite` has one writer at a time; a pool of one makes the others wait here, in order.
+    /// `SQLite` has one writer at a time; a pool of one makes the others wait here, in the order of
+    /// asking, for as long as they wait for anything.
     writer: SqlitePool,
     reader: SqlitePool,
     clock: Clock,
@@ -86,10 +88,7 @@ impl Store {
             .synchronous(SqliteSynchronous::Normal)
             .busy_timeout(Duration::from_secs(5));
         let pool = || {
-            SqlitePoolOptions::new()
-                .acquire_timeout(ACQUIRE_TIMEOUT)
-                .idle_timeout(None)
-                .max_lifetime(None)
+            SqlitePoolOptions::new().acquire_timeout(PATIENCE).idle_timeout(None).max_lifetime(None)
         };
         if !in_memory {
             create(options.get_filename())?;
@@ -113,6 +112,12 @@ impl Store {
             tenant: tenant.clone(),
             shown_from_us: self.clock.now_us().saturating_sub(back),
         }
+    }
+
+    /// Takes the writer, in its turn; nothing is stored until it is given back.
+    #[cfg(test)]
+    pub(crate) async fn hold_writer(&self) -> sqlx::pool::PoolConnection<sqlx::Sqlite> {
+        self.writer.acquire().await.unwrap()
     }
 
     /// Waits for what is running and closes the files.
@@ -145,7 +150,6 @@ fn create(path: &Path) -> Result<(), StoreError> {
 }
 
 const READERS: u32 = 4;
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const DAY_US: i64 = 24 * 60 * 60 * 1_000_000;
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests stop the test where it went wrong")]
 
 mod connections;
-mod fairness;
 mod features;
 mod headers;
 mod ingest;
