@@ -22,23 +22,40 @@ pub(super) fn check(body: &[u8]) -> Result<(), Problem> {
     walk(body, &REQUEST, &mut Left { units: BUDGET, spans: MAX_SPANS }, 0)
 }
 
-/// Refuses JSON text with too many values, before they are built: each is a number, a text, an
-/// array or an object after a comma, a colon or an opening bracket.
+/// Refuses JSON text that asks for too much memory.
 pub(super) fn check_json(body: &[u8]) -> Result<(), Problem> {
-    let mut left = BUDGET;
-    let (mut in_text, mut escaped) = (false, false);
+    json_units(body, JSON_BUDGET).map(|_| ()).ok_or_else(too_much)
+}
+
+/// Counts the values of JSON text before they are built, and what is made of them: each is a number, a
+/// text, an array or an object after a comma, a colon or an opening bracket, and a text with escapes is
+/// copied. `None` when they are more than `budget`.
+fn json_units(body: &[u8], budget: u32) -> Option<u32> {
+    let mut left = budget;
+    let (mut in_text, mut escaped, mut copied) = (false, false, false);
     for byte in body {
         match byte {
             _ if escaped => escaped = false,
-            b'\\' if in_text => escaped = true,
-            b'"' => in_text = !in_text,
-            b',' | b':' | b'[' | b'{' if !in_text => {
-                left = left.checked_sub(1).ok_or_else(too_much)?;
+            b'\\' if in_text => {
+                escaped = true;
+                if !copied {
+                    left = left.checked_sub(1)?;
+                }
+                copied = true;
             }
+            b'"' => (in_text, copied) = (!in_text, false),
+            b',' | b':' | b'[' if !in_text => left = left.checked_sub(1)?,
+            b'{' if !in_text => left = left.checked_sub(JSON_OBJECT)?,
             _ => {}
         }
     }
-    Ok(())
+    Some(budget - left)
+}
+
+/// What is counted for JSON text, in bytes.
+#[cfg(test)]
+pub(super) fn json_bytes(body: &[u8]) -> usize {
+    json_units(body, u32::MAX).unwrap() as usize * 48 + body.len()
 }
 
 /// Refuses more spans than one request may hold, counted over its lists.
@@ -134,6 +151,11 @@ static TEXT: Node = Node { cost: 1, fields: &[] };
 /// Units of about 48 bytes: some 100 MB. A batch of 8192 spans with 40 attributes each, which is
 /// what a busy collector sends, takes a third of it.
 const BUDGET: u32 = 2_000_000;
+/// What an object may take in both of its shapes, as JSON and as the message that is made of it.
+const JSON_OBJECT: u32 = 3;
+/// The same batch in JSON, where each attribute is two objects and there are two shapes at once: some
+/// 190 MB.
+const JSON_BUDGET: u32 = 4_000_000;
 /// One request of a tenant is worked on at a time, and its other requests wait for it. Collectors send
 /// 8192 spans at a time unless they are told otherwise.
 const MAX_SPANS: usize = 50_000;
@@ -168,10 +190,33 @@ mod tests {
     #[test]
     fn a_flood_of_json_values_is_refused() {
         assert!(check_json(br#"{"a":"[[[,,,\"[[["}"#).is_ok());
-        let flood = "[],".repeat(1_200_000);
+        let flood = "[],".repeat(2_100_000);
         assert_eq!(check_json(flood.as_bytes()).unwrap_err().reason(), Reason::BodyTooLarge);
+        let members = format!(r#"{{"x":[{}0]}}"#, r#"{"":0},"#.repeat(800_000));
+        assert_eq!(check_json(members.as_bytes()).unwrap_err().reason(), Reason::BodyTooLarge);
         let text = format!("\"{}\"", "[,".repeat(2_000_000));
         assert!(check_json(text.as_bytes()).is_ok(), "what stands in a text is one value");
+    }
+
+    /// What a busy collector sends: 8192 spans with 40 attributes each.
+    #[test]
+    fn a_normal_batch_is_within_the_budget() {
+        let attribute = r#"{"key":"http.route","value":{"stringValue":"/cart"}}"#;
+        let attributes = vec![attribute; 40].join(",");
+        let span = format!(
+            r#"{{"traceId":"5b8efff798038103d269b633813fc60c","spanId":"eee19b7ec3c1b174","name":"GET",
+            "kind":2,"startTimeUnixNano":"1","endTimeUnixNano":"2","status":{{"code":1}},
+            "attributes":[{attributes}]}}"#
+        );
+        let spans = vec![span.as_str(); 8192].join(",");
+        let body = format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{spans}]}}]}}]}}"#);
+        assert!(check_json(body.as_bytes()).is_ok());
+
+        let one = format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{span}]}}]}}]}}"#);
+        let mut request = crate::otlp::json::decode(one.as_bytes()).unwrap();
+        let spans = &mut request.resource_spans[0].scope_spans[0].spans;
+        *spans = vec![spans[0].clone(); 8192];
+        assert!(check(&request.encode_to_vec()).is_ok());
     }
 
     #[test]

@@ -3,16 +3,15 @@
 use std::cell::Cell;
 use std::fmt;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use serde_json::Value;
-
+use super::value::{Object, Value};
 use crate::otlp::budget;
 use crate::problem::{Problem, Reason};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 
 /// A value and where it stands.
 pub(super) struct At<'a> {
-    value: &'a Value,
+    value: &'a Value<'a>,
     path: Path<'a>,
     /// How many spans there are in all lists so far.
     spans: &'a Cell<usize>,
@@ -28,7 +27,7 @@ enum Path<'a> {
 
 impl<'a> At<'a> {
     /// The whole document.
-    pub(super) fn root(value: &'a Value, spans: &'a Cell<usize>) -> Self {
+    pub(super) fn root(value: &'a Value<'a>, spans: &'a Cell<usize>) -> Self {
         Self { value, path: Path::Root, spans }
     }
 }
@@ -38,13 +37,13 @@ impl<'a> At<'a> {
     reason = "a method of `At` named by its path is not general over the lifetime"
 )]
 impl At<'_> {
-    pub(super) fn object(&self) -> Result<&serde_json::Map<String, Value>, Problem> {
+    pub(super) fn object(&self) -> Result<&Object<'_>, Problem> {
         self.value.as_object().ok_or_else(|| self.wrong("not an object"))
     }
 
     /// A field that is there and not null.
     fn member(&self, name: &'static str) -> Result<Option<At<'_>>, Problem> {
-        let value = self.object()?.get(name).filter(|value| !value.is_null());
+        let value = self.object()?.get(name).filter(|value| **value != Value::Null);
         Ok(value.map(|value| At { value, path: Path::Field(&self.path, name), spans: self.spans }))
     }
 
@@ -62,7 +61,7 @@ impl At<'_> {
         decode: impl Fn(&At<'_>) -> Result<T, Problem>,
     ) -> Result<Vec<T>, Problem> {
         let Some(at) = self.member(name)? else { return Ok(Vec::new()) };
-        let items = at.value.as_array().ok_or_else(|| at.wrong("not an array"))?;
+        let items = at.value.as_list().ok_or_else(|| at.wrong("not an array"))?;
         if name == "spans" {
             self.spans.set(self.spans.get().saturating_add(items.len()));
             budget::check_spans(self.spans.get())?;
@@ -95,7 +94,7 @@ impl At<'_> {
         number: impl Fn(&str) -> Option<i32>,
     ) -> Result<i32, Problem> {
         let read = |at: &At<'_>| match at.value {
-            Value::String(text) => number(text).ok_or_else(|| at.wrong("not a known name")),
+            Value::Text(text) => number(text).ok_or_else(|| at.wrong("not a known name")),
             value => value
                 .as_i64()
                 .and_then(|number| i32::try_from(number).ok())
@@ -114,7 +113,7 @@ impl At<'_> {
 
     fn as_unsigned(&self) -> Result<u64, Problem> {
         match self.value {
-            Value::String(text) => text.parse().ok(),
+            Value::Text(text) => text.parse().ok(),
             value => value.as_u64(),
         }
         .ok_or_else(|| self.wrong("not an unsigned 64-bit number"))
@@ -122,7 +121,7 @@ impl At<'_> {
 
     pub(super) fn as_signed(&self) -> Result<i64, Problem> {
         match self.value {
-            Value::String(text) => text.parse().ok(),
+            Value::Text(text) => text.parse().ok(),
             value => value.as_i64(),
         }
         .ok_or_else(|| self.wrong("not a 64-bit number"))
@@ -131,7 +130,7 @@ impl At<'_> {
     pub(super) fn as_double(&self) -> Result<f64, Problem> {
         match self.value {
             // `NaN`, `Infinity` and `-Infinity` have no other form in JSON.
-            Value::String(text) => text.parse().ok(),
+            Value::Text(text) => text.parse().ok(),
             value => value.as_f64(),
         }
         .ok_or_else(|| self.wrong("not a number"))

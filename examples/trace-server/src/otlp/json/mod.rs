@@ -15,17 +15,18 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::span::{Event, Link, SpanKind};
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
-use serde_json::Value;
 
 use crate::problem::{Problem, Reason};
 
 mod at;
+mod value;
 
 use at::At;
+use value::Value;
 
 /// Reads a request.
 pub(super) fn decode(body: &[u8]) -> Result<ExportTraceServiceRequest, Problem> {
-    let value: Value = serde_json::from_slice(body)
+    let value: Value<'_> = serde_json::from_slice(body)
         .map_err(|error| Problem::new(Reason::MalformedBody, error.to_string()))?;
     let spans = Cell::new(0);
     let root = At::root(&value, &spans);
