@@ -40,6 +40,7 @@ impl Args {
             max_body_bytes: self.max_body_bytes,
             default_retention_days: self.default_retention_days,
             idle: Duration::from_mins(2),
+            send: Duration::from_mins(1),
             stream_capacity: 256,
             heartbeat: Duration::from_secs(15),
             stream_life: Duration::from_mins(15),

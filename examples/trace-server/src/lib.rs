@@ -63,6 +63,7 @@
 //! A request body 16 MiB (`--max-body-bytes`) and 50,000 spans, a span 1 MiB, an answer 10,000 spans or some 32 MiB
 //! of them, a topology the newest 100,000 spans, 16 live streams and 32 bodies on their way a tenant, of whose
 //! requests one writes and two read at the same time while the others wait, for up to 30 s;
+//! a read lasts until its answer is sent, for which there are 60 s;
 //! an answer that is cut says `truncated`. For slow readers of live streams the server keeps at most 256
 //! spans and 4 MiB of what was written last, once for those who see payloads and once for those who see
 //! sizes, and two events for each reader; a span of over 64 KiB shows its ids only. A reader that is

@@ -84,9 +84,9 @@ impl App {
         let store = self.store.for_tenant(&tenant, days);
         // A stream reads nothing, and those who write have turns of their own.
         let reads = !matches!(endpoint, Endpoint::Ingest | Endpoint::Stream);
-        let _turn = if reads { Some(self.reads.begin(&tenant).await?) } else { None };
+        let turn = if reads { Some(self.reads.begin(&tenant).await?) } else { None };
         let call = Call { store, payload: features.payload(), id, request };
-        match endpoint {
+        let answer = match endpoint {
             Endpoint::Agents => overview::agents(&call).await,
             Endpoint::Correlation => overview::correlation(&call).await,
             Endpoint::Exchange => exchanges::detail(&call).await,
@@ -98,7 +98,12 @@ impl App {
             Endpoint::Status => overview::status(&call).await,
             Endpoint::Stream => stream::stream(self, &call),
             Endpoint::Topology => overview::topology(&call).await,
-        }
+        };
+        // An answer is in memory until it is sent, so that is when the turn ends.
+        answer.map(|answer| match turn {
+            Some(turn) => answer.map(|body| body.holding(turn)),
+            None => answer,
+        })
     }
 }
 

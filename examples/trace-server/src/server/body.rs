@@ -29,9 +29,33 @@ impl ResponseBody {
         Self(Inner::Full(Some(bytes.into())))
     }
 
+    /// Keeps `held` until the last byte was written to the connection, or never will be. A body that goes
+    /// on for as long as its reader likes holds nothing.
+    pub(crate) fn holding(self, held: impl Send + 'static) -> Self {
+        match self.0 {
+            // The bytes hold it themselves: the connection drops the body when it begins to write.
+            Inner::Full(Some(bytes)) => {
+                Self::full(Bytes::from_owner(Holding { bytes, _held: held }))
+            }
+            other => Self(other),
+        }
+    }
+
     /// A body that goes on until the sender is dropped.
     pub(crate) fn events(receiver: mpsc::Receiver<Bytes>) -> Self {
         Self(Inner::Events(receiver))
+    }
+}
+
+/// Bytes, and what is kept for as long as they are there.
+struct Holding<T> {
+    bytes: Bytes,
+    _held: T,
+}
+
+impl<T> AsRef<[u8]> for Holding<T> {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -88,4 +112,29 @@ pub(crate) fn with_type(
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_held_outlives_the_body_and_not_its_bytes() {
+        let held = Arc::new(());
+        let mut body = ResponseBody::full("answer").holding(Arc::clone(&held));
+        assert_eq!(body.size_hint().exact(), Some(6));
+        let mut bytes = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        drop(body);
+        let rest = bytes.split_off(3);
+        drop(bytes);
+        assert_eq!(Arc::strong_count(&held), 2, "the rest is still to be written");
+        drop(rest);
+        assert_eq!(Arc::strong_count(&held), 1);
+        drop(ResponseBody::full("answer").holding(Arc::clone(&held)));
+        assert_eq!(Arc::strong_count(&held), 1, "nobody wants it any more");
+    }
 }

@@ -1,4 +1,5 @@
-//! A tenant with much to store does not keep others from storing.
+//! A tenant with much to store does not keep others from storing, nor does one that does not read keep
+//! others from reading.
 //!
 //! Nothing here depends on how fast anything is: the test holds the writer, and gives it away only when
 //! it knows who stands in line for it.
@@ -18,6 +19,7 @@ use hyper_util::rt::TokioIo;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
@@ -25,6 +27,7 @@ use super::{CONCURRENT_DECODES, Server};
 use crate::api::{App, PART};
 use crate::args::Args;
 use crate::clock::Clock;
+use crate::model::{ExchangeId, TraceId};
 use crate::tenant::Tenant;
 
 const GREEDY: [&str; 2] = ["greedy-1", "greedy-2"];
@@ -38,9 +41,15 @@ fn tenant(id: &'static str) -> Tenant {
 }
 
 fn batch(trace: u8, spans: usize) -> Bytes {
+    batch_of(trace, spans, "")
+}
+
+/// Spans of one trace, each with a name.
+fn batch_of(trace: u8, spans: usize, name: &str) -> Bytes {
     let span = |id: usize| Span {
         trace_id: vec![trace; 16],
         span_id: (id as u64).to_be_bytes().into(),
+        name: name.into(),
         ..Span::default()
     };
     let scope_spans =
@@ -171,4 +180,25 @@ async fn a_batch_that_was_stored_in_part_is_completed_by_a_retry() {
         let status = acme.status().await.unwrap();
         assert_eq!((status.exchanges, status.spans), (1, i64::try_from(PART).unwrap() + 1));
     }
+}
+
+#[tokio::test]
+async fn a_read_lasts_until_its_answer_is_taken() {
+    let server = Running::start().await;
+    let acme = tenant("acme");
+    // More than what the system takes off the server's hands.
+    assert_eq!(server.send("acme", batch_of(1, 16, &"x".repeat(900_000))).await, StatusCode::OK);
+    let trace = TraceId::from_bytes(&[1; 16]).unwrap();
+    let exchange = ExchangeId::new(&trace, "unknown_service");
+
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let path = format!("/api/v1/exchanges/{}", exchange.as_str());
+    let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\nx-tenant-id: acme\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    assert_eq!(server.app.reads.places(&acme), 1, "most of it is still in memory");
+    drop(stream);
+    until(|| server.app.reads.places(&acme) == 0).await;
 }

@@ -24,6 +24,9 @@ pub(crate) mod body;
 mod fairness;
 pub(crate) mod query;
 pub(crate) mod route;
+mod sending;
+
+use sending::Sending;
 
 /// What a server is made of.
 #[derive(Clone, Debug)]
@@ -40,6 +43,9 @@ pub struct Options {
     /// proxy keeps one that is idle (Traefik: 90 s), so that it is the proxy that closes and no
     /// request meets a connection that is just going.
     pub idle: Duration,
+    /// How long an answer may take to be sent, until its last byte has left; live streams have
+    /// `stream_life`.
+    pub send: Duration,
     /// How many spans a live stream may lag behind before it misses some.
     pub stream_capacity: usize,
     /// How often a live stream that is idle shows that it is there.
@@ -150,10 +156,15 @@ impl Server {
 
 /// Answers on one connection until it ends.
 async fn serve(app: Arc<App>, stream: TcpStream, watcher: Watcher) {
-    let answering = Arc::clone(&app);
+    let sending = Sending::new();
+    let (answering, begins) = (Arc::clone(&app), sending.clone());
     let service = service_fn(move |request| {
-        let app = Arc::clone(&answering);
-        async move { Ok::<_, Infallible>(app.answer(request).await) }
+        let (app, sending) = (Arc::clone(&answering), begins.clone());
+        async move {
+            let answer = app.answer(request).await;
+            let sent = sending.begin(app.options.send);
+            Ok::<_, Infallible>(answer.map(|body| body.holding(sent)))
+        }
     });
     // HTTP/1 only: OTLP over HTTP and the proxy ask for nothing else, and a builder that guesses the
     // version waits for the first bytes without an end. The limit counts from the connection's
@@ -164,8 +175,11 @@ async fn serve(app: Arc<App>, stream: TcpStream, watcher: Watcher) {
         .header_read_timeout(app.options.idle)
         .max_buf_size(CONNECTION_BUFFER)
         .serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(%error, "a connection ended early");
+    tokio::select! {
+        ended = watcher.watch(connection) => if let Err(error) = ended {
+            tracing::debug!(%error, "a connection ended early");
+        },
+        () = sending.overdue() => tracing::debug!("an answer was not taken in time"),
     }
 }
 
@@ -178,5 +192,6 @@ const CONNECTION_BUFFER: usize = 64 * 1024;
 const CONCURRENT_DECODES: usize = 4;
 /// How many of those are one tenant's.
 const TENANT_WRITES: usize = 1;
-/// How many of the store's readers one tenant has: half of them.
+/// How many of the store's readers one tenant has, and answers in memory until they are sent: half of
+/// the readers.
 const TENANT_READS: usize = 2;

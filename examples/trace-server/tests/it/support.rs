@@ -55,6 +55,7 @@ impl Running {
             max_body_bytes: 1024 * 1024,
             default_retention_days: 7,
             idle: Duration::from_mins(2),
+            send: Duration::from_mins(1),
             stream_capacity: 8,
             heartbeat: Duration::from_millis(200),
             stream_life: Duration::from_mins(1),
