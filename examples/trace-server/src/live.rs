@@ -8,7 +8,7 @@
 //! who has not read them is told how many were missed.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -19,15 +19,28 @@ use crate::tenant::Tenant;
 use crate::view::event::span_event;
 
 /// The channels of all tenants that are watched.
+#[derive(Clone, Debug)]
+pub(crate) struct Live(Arc<Shared>);
+
 #[derive(Debug)]
-pub(crate) struct Live {
-    channels: Mutex<HashMap<(Tenant, Payload), Arc<Channel>>>,
+struct Shared {
+    channels: Mutex<HashMap<(Tenant, Payload), Watched>>,
     capacity: usize,
+}
+
+#[derive(Debug)]
+struct Watched {
+    channel: Arc<Channel>,
+    /// INVARIANT: counted under the map's lock, and never 0 there: a channel goes with its last watcher,
+    /// and all that it holds.
+    watchers: usize,
 }
 
 /// One reader's place in a channel.
 #[derive(Debug)]
 pub(crate) struct Watcher {
+    live: Live,
+    key: (Tenant, Payload),
     channel: Arc<Channel>,
     changed: watch::Receiver<()>,
     /// The number of the event that is read next.
@@ -52,7 +65,7 @@ pub(crate) struct Event {
     pub(crate) text: Bytes,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Channel {
     ring: Mutex<Ring>,
     changed: watch::Sender<()>,
@@ -69,38 +82,54 @@ struct Ring {
 impl Live {
     /// Channels that hold `capacity` spans each, or fewer if they are large.
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { channels: Mutex::default(), capacity: capacity.max(1) }
+        Self(Arc::new(Shared { channels: Mutex::default(), capacity: capacity.max(1) }))
     }
 
     /// Watches one tenant; `None` when it is watched as often as allowed.
     pub(crate) fn watch(&self, tenant: &Tenant, payload: Payload) -> Option<Watcher> {
-        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
-        // The one place where channels are made is also where those without watchers go.
-        channels.retain(|_, channel| channel.watchers() > 0);
+        let mut channels = self.channels();
         let watchers = |payload| {
-            channels.get(&(tenant.clone(), payload)).map_or(0, |channel| channel.watchers())
+            channels.get(&(tenant.clone(), payload)).map_or(0, |watched| watched.watchers)
         };
         if watchers(Payload::Sizes) + watchers(Payload::Values) >= MAX_WATCHERS {
             return None;
         }
-        let channel = channels.entry((tenant.clone(), payload)).or_insert_with(|| {
-            Arc::new(Channel { ring: Mutex::default(), changed: watch::Sender::new(()) })
-        });
-        // From here on it counts as a watcher, so that it is not cleared away.
+        let key = (tenant.clone(), payload);
+        let watched = channels
+            .entry(key.clone())
+            .or_insert_with(|| Watched { channel: Arc::default(), watchers: 0 });
+        watched.watchers += 1;
+        let channel = Arc::clone(&watched.channel);
         let changed = channel.changed.subscribe();
         let place = channel.ring().next;
-        Some(Watcher { channel: Arc::clone(channel), changed, place })
+        Some(Watcher { live: self.clone(), key, channel, changed, place })
     }
 
     /// Shows spans to those who watch their tenant.
     pub(crate) fn publish(&self, tenant: &Tenant, spans: &[Span]) {
         for payload in [Payload::Sizes, Payload::Values] {
             let channel = {
-                let channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
-                channels.get(&(tenant.clone(), payload)).cloned()
+                let channels = self.channels();
+                channels.get(&(tenant.clone(), payload)).map(|watched| Arc::clone(&watched.channel))
             };
-            if let Some(channel) = channel.filter(|channel| channel.watchers() > 0) {
-                channel.publish(spans, payload, self.capacity);
+            if let Some(channel) = channel {
+                channel.publish(spans, payload, self.0.capacity);
+            }
+        }
+    }
+
+    fn channels(&self) -> MutexGuard<'_, HashMap<(Tenant, Payload), Watched>> {
+        self.0.channels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        let mut channels = self.live.channels();
+        if let Some(watched) = channels.get_mut(&self.key) {
+            watched.watchers -= 1;
+            if watched.watchers == 0 {
+                channels.remove(&self.key);
             }
         }
     }
@@ -134,11 +163,7 @@ impl Event {
 }
 
 impl Channel {
-    fn watchers(&self) -> usize {
-        self.changed.receiver_count()
-    }
-
-    fn ring(&self) -> std::sync::MutexGuard<'_, Ring> {
+    fn ring(&self) -> MutexGuard<'_, Ring> {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -290,5 +315,19 @@ mod tests {
             panic!("nothing was missed")
         };
         assert_eq!(one.text.as_ptr(), other.text.as_ptr());
+    }
+
+    #[test]
+    fn what_a_channel_holds_goes_with_its_last_watcher() {
+        let live = Live::new(256);
+        let first = live.watch(&tenant(), Payload::Values).unwrap();
+        let second = live.watch(&tenant(), Payload::Values).unwrap();
+        live.publish(&tenant(), &[span(1, 10)]);
+        let held = Arc::downgrade(&first.channel);
+        drop(first);
+        assert_eq!(held.upgrade().unwrap().ring().events.len(), 1);
+        drop(second);
+        assert!(held.upgrade().is_none());
+        assert!(live.channels().is_empty());
     }
 }
