@@ -1,4 +1,5 @@
-//! The gate around a plain hyper service: one layer on the service, one requirement on a path.
+//! The gate around a plain hyper service: one layer on the service, one requirement on all paths but
+//! those that are named.
 
 use auth_core::Identity;
 use auth_core::gate::{Gate, GateLayer, RequireLayer, Requirement};
@@ -9,8 +10,8 @@ use hyper::{Request, Response, server::conn::http1};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use tower::{BoxError, Layer as _, ServiceExt as _, service_fn, util::Either};
 
-/// Serves until the listener fails. Every path needs a tenant in good standing; `/replay` needs a
-/// feature besides.
+/// Serves until the listener fails. Every path needs a tenant in good standing and a feature; `/` needs
+/// the tenant only.
 ///
 /// # Errors
 ///
@@ -18,10 +19,11 @@ use tower::{BoxError, Layer as _, ServiceExt as _, service_fn, util::Either};
 pub async fn serve(listener: tokio::net::TcpListener, gate: Gate) -> Result<(), BoxError> {
     let need =
         Requirement::tenant().features(gate.entitlements().catalog(), ["exchange_replay"])?;
-    let replay = RequireLayer::new(need).layer(service_fn(hello));
+    let paid = RequireLayer::new(need).layer(service_fn(hello));
     let paths = service_fn(move |request: Request<Incoming>| {
-        let paid = request.uri().path() == "/replay";
-        let to = if paid { Either::Left(replay.clone()) } else { Either::Right(service_fn(hello)) };
+        // What needs less is named: `/%72eplay` and `/replay/` are not `/replay`, and cost the same.
+        let free = request.uri().path() == "/";
+        let to = if free { Either::Right(service_fn(hello)) } else { Either::Left(paid.clone()) };
         to.oneshot(request)
     });
     let service = TowerToHyperService::new(GateLayer::new(gate).layer(paths));

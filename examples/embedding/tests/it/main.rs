@@ -119,13 +119,16 @@ async fn hyper_from_the_outside() {
         let answer = ask(url, tenant).await;
         assert_eq!(answer.text().await.expect("text"), format!("user_1 of {tenant}"));
     }
-    let answer = ask(&replay, "acme").await;
-    assert_eq!(answer.status(), 403);
-    let problem: serde_json::Value = answer.json().await.expect("a problem");
-    assert_eq!(
-        (&problem["reason"], &problem["feature"]),
-        (&"not_in_plan".into(), &"exchange_replay".into())
-    );
+    for path in ["/replay", "/%72eplay", "/replay/", "//replay", "/Replay", "/replay;a", "//"] {
+        let answer = ask(&format!("{url}{path}"), "acme").await;
+        assert_eq!(answer.status(), 403, "{path}");
+        let problem: serde_json::Value = answer.json().await.expect("a problem");
+        assert_eq!(
+            (&problem["reason"], &problem["feature"]),
+            (&"not_in_plan".into(), &"exchange_replay".into())
+        );
+    }
+    assert_eq!(ask(&format!("{url}/?replay"), "acme").await.status(), 200);
 }
 
 #[tokio::test]
