@@ -107,17 +107,18 @@ async fn cold_start(url: &str, folder: &Path, count: usize) -> (Duration, u64) {
     }
     drop(service);
     let size = std::fs::metadata(&file).expect("it was written").len();
-    let mut took: Vec<_> = (0..5)
-        .map(|_| {
-            let start = now();
-            let service = away();
-            let name = organization(count);
-            let last = TenantRef::Organization { issuer: ISSUER, organization: &name };
-            let set = service.cached(last).expect("it stands in the snapshot");
-            assert!(set.usable().is_ok());
-            start.elapsed()
-        })
-        .collect();
+    let mut took = Vec::new();
+    for _ in 0..5 {
+        // The one before takes the rest of the file into its cache, which is no part of a start.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let start = now();
+        let service = away();
+        let name = organization(count);
+        let last = TenantRef::Organization { issuer: ISSUER, organization: &name };
+        let set = service.cached(last).expect("it stands in the snapshot");
+        assert!(set.usable().is_ok());
+        took.push(start.elapsed());
+    }
     took.sort();
     (took[took.len() / 2], size)
 }
