@@ -26,7 +26,7 @@ use tiergate::{
 
 use crate::{
     engine::{AUDIENCE, ISSUER},
-    load::{Connections, Round, Server, Target, round},
+    load::{Connections, Round, Server, Target, note_costs, round},
     paired::{ROUNDS, ratio},
     report::Report,
 };
@@ -159,13 +159,6 @@ pub(crate) fn run(report: &mut Report) {
         let slower = ratio(rounds.iter().map(|(g, n)| n.rate() / g.rate()));
         let goal = (connections == Connections::Kept).then_some(1.0 / 0.95);
         report.row(&what("time a request"), "null hyper server", slower, goal);
-        let median = &rounds[rounds.len() / 2];
-        Report::note(format!(
-            "    here {:.0} and {:.0} requests/s, {:.1} and {:.1} us of CPU each",
-            median.0.rate(),
-            median.1.rate(),
-            median.0.cpu_per_request() * 1e6,
-            median.1.cpu_per_request() * 1e6,
-        ));
+        note_costs(&rounds);
     }
 }

@@ -7,6 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::report::Report;
+
 /// A server in a process of its own, which ends with this one.
 pub(crate) struct Server {
     child: Child,
@@ -73,6 +75,18 @@ impl Round {
     pub(crate) fn rate(&self) -> f64 {
         f64::from(self.requests) / self.wall.as_secs_f64()
     }
+}
+
+/// Tells what the median round cost on this machine, for orientation only.
+pub(crate) fn note_costs(rounds: &[(Round, Round)]) {
+    let (subject, reference) = &rounds[rounds.len() / 2];
+    Report::note(format!(
+        "    here {:.0} and {:.0} requests/s, {:.1} and {:.1} us of CPU each",
+        subject.rate(),
+        reference.rate(),
+        subject.cpu_per_request() * 1e6,
+        reference.cpu_per_request() * 1e6,
+    ));
 }
 
 /// How the clients connect.

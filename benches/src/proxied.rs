@@ -11,7 +11,7 @@ use std::{
 };
 
 use crate::{
-    load::{Connections, Round, Server, Target, round},
+    load::{Connections, Round, Server, Target, note_costs, round},
     paired::{ROUNDS, ratio},
     report::Report,
 };
@@ -101,12 +101,5 @@ pub(crate) fn run(report: &mut Report, program: &Path) {
     report.row("through Traefik, time a request", "null authorization", slower, Some(1.0 / 0.97));
     let cpu = of(Round::cpu_per_request);
     report.row("through Traefik, cpu of the gateway", "null authorization", cpu, Some(1.10));
-    let median = &rounds[rounds.len() / 2];
-    Report::note(format!(
-        "    here {:.0} and {:.0} requests/s, {:.1} and {:.1} us of CPU each",
-        median.0.rate(),
-        median.1.rate(),
-        median.0.cpu_per_request() * 1e6,
-        median.1.cpu_per_request() * 1e6,
-    ));
+    note_costs(&rounds);
 }
