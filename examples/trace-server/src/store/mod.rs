@@ -94,7 +94,10 @@ impl Store {
             create(options.get_filename())?;
         }
         let writer = pool().max_connections(1).connect_with(options.clone()).await?;
-        sqlx::migrate!("migrations/sqlite").run(&writer).await?;
+        // One process at a time: whoever comes second finds that there is nothing left to do.
+        let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::migrate!("migrations/sqlite").run_direct(None, &mut *transaction, false).await?;
+        transaction.commit().await?;
         let reader = if in_memory {
             // Each connection to `:memory:` is a database of its own.
             writer.clone()
