@@ -41,8 +41,8 @@ usage: cargo xtask COMMAND
   help            this text
 
 Everything that is fetched or written goes under target/ of the repository, whatever
-CARGO_TARGET_DIR says. Only what is missing of PostgreSQL and pip (Debian's packages, with apt-get)
-and of rustfmt and clippy (with rustup) is installed where it belongs, and named first.";
+CARGO_TARGET_DIR says. Only what is missing of PostgreSQL, sqlite3 and pip (Debian's packages, with
+apt-get) and of rustfmt and clippy (with rustup) is installed where it belongs, and named first.";
 
 /// What went wrong, as one line that names the remedy.
 type Failure = String;

@@ -51,11 +51,11 @@ pub(crate) fn run() -> Result<(), Failure> {
             |line| count.line(line),
         )
     });
-    report.step("the store on PostgreSQL", |count| {
+    report.step("the store on PostgreSQL, and changed with a shell", |count| {
         process::run_watched(
             place::cargo()
                 .args(["test", "--locked", "--package", "entitlements", "--features", "postgres"])
-                .args(["--test", "postgres", "--", "--ignored"]),
+                .args(["--test", "postgres", "--test", "it", "--", "--ignored"]),
             |line| count.line(line),
         )
     });

@@ -165,8 +165,8 @@ impl EntitlementService {
         Ok(set.usable().and_then(|()| set.require(need)).map(|()| set))
     }
 
-    /// How many tenants the store had at the last news of it, the closed ones not counted; nothing
-    /// is asked and nothing is waited for.
+    /// How many tenants the store had at the last news of it, the closed ones not counted and no
+    /// further than [`COUNTED`](crate::store::COUNTED); nothing is asked and nothing is waited for.
     ///
     /// It is counted again after each change that is heard of, before the change counts as known,
     /// and with each comparison of everything. None if it was never counted, or is older than
@@ -176,8 +176,9 @@ impl EntitlementService {
         shared.freshness().and_then(|_| shared.health.count())
     }
 
-    /// How many tenants the store has now, the closed ones not counted: it is asked each time. A
-    /// request path asks [`Self::counted_tenants`].
+    /// How many tenants the store has now, the closed ones not counted and no further than
+    /// [`COUNTED`](crate::store::COUNTED): it is asked each time. A request path asks
+    /// [`Self::counted_tenants`].
     ///
     /// # Errors
     ///

@@ -173,16 +173,9 @@ async fn turn(
     Ok(())
 }
 
-/// Counts the tenants, for those who may only be let in if there is no other. A store with so many
-/// that they cannot be counted in time is followed all the same: nobody there is alone.
+/// Counts the tenants, for those who may only be let in if there is no other.
 async fn count(shared: &Shared, store: &dyn Store) -> Result<(), StoreError> {
-    match in_time(store.tenant_count()).await {
-        Ok(tenants) => shared.health.has_counted(tenants),
-        Err(error) if shared.health.count().is_some_and(|tenants| tenants > 1) => {
-            debug!(%error, "entitlements: the tenants cannot be counted");
-        }
-        Err(error) => return Err(error),
-    }
+    shared.health.has_counted(in_time(store.tenant_count()).await?);
     Ok(())
 }
 

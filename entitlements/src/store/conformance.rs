@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::{Actor, Change, Organization, Place, Receipt, Refusal, Store, StoreError};
+use super::{Actor, COUNTED, Change, Organization, Place, Receipt, Refusal, Store, StoreError};
 use crate::catalog::Catalog;
 use crate::model::{
     Effect, License, LicenseKind, LicenseSource, Override, Pin as CatalogPin, TenantId,
@@ -59,6 +59,10 @@ async fn tenants(store: Arc<dyn Store>) {
     assert_eq!(ids, ["acme", "globex"], "in the order of ids");
     assert_eq!(list[0].created_at, moment(0));
     assert_eq!(store.tenant_count().await, Ok(2));
+    for n in 0..COUNTED {
+        add(&store, &format!("many-{n}"), &[]).await;
+    }
+    assert_eq!(store.tenant_count().await, Ok(u64::from(COUNTED)), "and no further");
 }
 
 async fn organizations(store: Arc<dyn Store>) {

@@ -61,6 +61,10 @@ use crate::model::{License, LicenseSource, TenantId, TenantRecord, TenantStatus}
 /// waits for one in the steady state.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
+/// How far tenants are counted: whoever asks wants to know whether one is alone, and must not have to
+/// wait for the number of them all.
+pub const COUNTED: u32 = 100;
+
 /// A place that keeps tenants and their licenses.
 pub trait Store: Send + Sync + 'static {
     /// All rows of a tenant, read in one snapshot.
@@ -73,7 +77,7 @@ pub trait Store: Send + Sync + 'static {
         organization: &'a str,
     ) -> Answer<'a, Option<TenantId>>;
 
-    /// How many tenants there are, the closed ones not counted.
+    /// How many tenants there are, the closed ones not counted, and no further than [`COUNTED`].
     fn tenant_count(&self) -> Answer<'_, u64>;
 
     /// Every tenant, by id.

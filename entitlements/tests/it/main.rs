@@ -6,6 +6,8 @@ mod clocks;
 mod edge_cases;
 #[path = "../shared/forbidden.rs"]
 mod forbidden;
+#[path = "../shared/older.rs"]
+mod older;
 mod oracle;
 mod outage;
 mod plans;

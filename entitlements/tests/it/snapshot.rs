@@ -11,6 +11,7 @@ use entitlements::{
     CheckError, EntitlementService, EntitlementServiceBuilder, EntitlementSet, Freshness, License,
     SnapshotKey, State, TenantId, TenantRef, parse_time,
 };
+use sqlx::{Connection, Executor, SqliteConnection};
 use tokio::time::sleep;
 
 use crate::catalog;
@@ -378,4 +379,54 @@ async fn a_store_that_is_gone_is_not_made_anew() {
     assert!(service.cached(ACME).is_some_and(|set| set.usable().is_ok()));
     assert_eq!(reason(service.entitlements(GLOBEX).await), "store_unavailable");
     assert!(!file.exists(), "an empty store in its place would make everybody unknown");
+}
+
+/// Takes out of a file what came after the first migration.
+async fn as_an_older_program_left(file: &Path) {
+    let url = format!("sqlite:{}", file.display());
+    let mut shell = SqliteConnection::connect(&url).await.expect("it is there");
+    shell
+        .execute(
+            "DROP TRIGGER tenants_begin_open; DROP TRIGGER changes_have_no_gaps;
+             DROP INDEX tenants_open; DELETE FROM _sqlx_migrations WHERE version > 1;",
+        )
+        .await
+        .expect("whoever owns the file can do anything");
+}
+
+/// A newer program starts with the snapshot of an older one, and brings the store up to date when it
+/// reaches it.
+#[tokio::test]
+async fn a_store_of_an_older_program_is_brought_up_to_date_meanwhile() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("tiergate.db");
+    let snapshot = folder.path().join("tiergate.snapshot");
+    let url = sqlite(&file);
+    let start = || {
+        let key = SnapshotKey::new(&[7; 32]).expect("long enough");
+        EntitlementService::builder(&url, catalog()).clock(noon).snapshot(&snapshot, key)
+    };
+    let store = store::open(&url, Mode::ReadWrite).await.unwrap();
+    for change in [add("acme"), day(), add("globex")] {
+        store.apply(&change, &Actor::person("test"), noon()).await.unwrap();
+    }
+    let before = start().connect().await.unwrap();
+    before.entitlements(ACME).await.unwrap();
+    while !snapshot.exists() {
+        sleep(Duration::from_millis(50)).await;
+    }
+    drop((before, store));
+    as_an_older_program_left(&file).await;
+
+    let service = start().start();
+    assert!(service.entitlements(ACME).await.unwrap().usable().is_ok(), "from the snapshot");
+    for _ in 0..100 {
+        if service.entitlements(ACME).await.unwrap().freshness() == Freshness::Fresh {
+            break;
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    let set = service.entitlements(GLOBEX).await.expect("the store is asked");
+    assert_eq!(set.freshness(), Freshness::Fresh);
+    store::open(&url, Mode::ReadOnly).await.expect("it is up to date");
 }

@@ -9,5 +9,7 @@ mod cluster;
 mod copy;
 #[path = "../shared/forbidden.rs"]
 mod forbidden;
+#[path = "../shared/older.rs"]
+mod older;
 mod push;
 mod rules;

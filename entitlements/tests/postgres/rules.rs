@@ -9,10 +9,15 @@ use entitlements::store::{self, Actor, Change, Mode, Store, conformance};
 use sqlx::{Connection, Executor};
 
 use crate::cluster::Database;
-use crate::forbidden;
+use crate::{forbidden, older};
 
 async fn opened(database: &Database) -> Arc<dyn Store> {
     store::open(&database.url(), Mode::ReadWrite).await.expect("it is brought to the schema")
+}
+
+/// How PostgreSQL writes 32 equal bytes.
+fn bytes(byte: u8) -> String {
+    format!("decode(repeat('{byte:02x}', 32), 'hex')")
 }
 
 fn add(tenant: &str) -> Change {
@@ -69,6 +74,29 @@ async fn a_newer_schema_is_not_touched() {
         let Err(error) = store::open(&database.url(), mode).await else { panic!("it was opened") };
         assert!(matches!(error, StoreError::Schema(_)), "{error}");
     }
+}
+
+/// A store of an older program is brought up to date by the first who may write; who only reads says
+/// what is to be done.
+#[tokio::test]
+#[ignore = "needs PostgreSQL; run cargo xtask test"]
+async fn an_older_schema_is_brought_up_to_date() {
+    let database = Database::new().await;
+    let mut shell = database.shell().await;
+    older::migrations("postgres").await.run(&mut shell).await.expect("it is an older store");
+    for statement in forbidden::allowed(bytes) {
+        shell.execute(sqlx::AssertSqlSafe(statement.clone())).await.expect(&statement);
+    }
+    let Err(error) = store::open(&database.url(), Mode::ReadOnly).await else { panic!("opened") };
+    assert!(error.to_string().contains("open it once for writing"), "{error}");
+    // Several replicas may be the first.
+    let (one, other) = tokio::join!(opened(&database), opened(&database));
+    assert_eq!(one.tenant_count().await, Ok(2));
+    assert_eq!(other.tenant_count().await, Ok(2));
+    let acme = "acme".parse().expect("it is a tenant id");
+    let store = store::open(&database.url(), Mode::ReadOnly).await.expect("now it can be read");
+    let record = store.load(&acme).await.expect("it answers").expect("it is there");
+    assert_eq!((record.licenses.len(), record.overrides.len()), (3, 4));
 }
 
 #[tokio::test]
@@ -137,7 +165,6 @@ async fn the_database_refuses_what_must_never_happen() {
     let database = Database::new().await;
     let store = opened(&database).await;
     let mut shell = database.shell().await;
-    let bytes = |byte: u8| format!("decode(repeat('{byte:02x}', 32), 'hex')");
     for statement in forbidden::allowed(bytes) {
         shell.execute(sqlx::AssertSqlSafe(statement.clone())).await.expect(&statement);
     }
@@ -156,8 +183,13 @@ async fn the_database_refuses_what_must_never_happen() {
         "store_identity",
     ];
     let truncated = truncated.map(|table| format!("TRUNCATE {table} CASCADE"));
-    let renumbered = "UPDATE changes SET seq = DEFAULT".to_owned();
-    for statement in forbidden::refused(bytes).into_iter().chain(truncated).chain([renumbered]) {
+    let feed = [
+        "UPDATE changes SET seq = DEFAULT",
+        "INSERT INTO changes (seq, tenant_id, revision) OVERRIDING SYSTEM VALUE VALUES (999, 'acme', 9)",
+        "INSERT INTO changes (tenant_id, revision) VALUES ('acme', 9)",
+    ];
+    let feed = feed.map(str::to_owned);
+    for statement in forbidden::refused(bytes).into_iter().chain(truncated).chain(feed) {
         let outcome = shell.execute(sqlx::AssertSqlSafe(statement.clone())).await;
         let Err(sqlx::Error::Database(error)) = outcome else {
             panic!("not refused: {statement}: {outcome:?}")

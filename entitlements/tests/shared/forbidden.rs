@@ -61,6 +61,7 @@ pub(crate) fn refused(bytes: Bytes) -> Vec<String> {
         format!("{TENANT}'', 'active', NULL, 'other')"),
         format!("{TENANT}'x', 'gone', 'x', 'other')"),
         format!("{TENANT}'x', 'suspended', NULL, 'other')"),
+        format!("{TENANT}'x', 'closed', 'x', 'other')"),
         // Tenants stay.
         "UPDATE tenants SET id = 'other' WHERE id = 'acme'".into(),
         "DELETE FROM tenants WHERE id = 'globex'".into(),

@@ -4,6 +4,7 @@ mod debian;
 mod node;
 mod postgres;
 mod rust;
+mod sqlite;
 mod traefik;
 
 use std::path::PathBuf;
@@ -28,6 +29,7 @@ pub(crate) struct Components {
 pub(crate) fn all() -> Result<Components, Failure> {
     rust::toolchain()?;
     postgres()?;
+    sqlite::sqlite()?;
     Ok(Components {
         traefik: traefik()?,
         oidc: node::oidc_provider()?,

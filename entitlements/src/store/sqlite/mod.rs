@@ -26,6 +26,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection as Connection, SqliteJournalMode, SqlitePool as Pool,
     SqlitePoolOptions, SqliteRow as Row, SqliteSynchronous,
 };
+use tokio::time::Instant;
 
 use super::{Mode, Refusal, StoreError};
 use backend::Sql;
@@ -56,8 +57,27 @@ pub(super) async fn open(url: &str, mode: Mode) -> Result<Sql, StoreError> {
         .await
         .map_err(refused)?;
     let place = path.display().to_string();
-    let watch = watch::Watch::new(path, reading)?;
-    Sql::new(readers, writer, watch, &place).await
+    let watch = |path| watch::Watch::new(path, reading.clone());
+    let opened = Sql::new(readers.clone(), writer.clone(), watch(path.clone())?, &place).await;
+    match (opened, writer) {
+        // Only where there is something to do: else nobody has to wait for who writes now.
+        (Err(StoreError::Missing { .. } | StoreError::Schema(_)), Some(writer)) => {
+            migrate(&writer).await?;
+            Sql::new(readers, Some(writer), watch(path)?, &place).await
+        }
+        (opened, _) => opened,
+    }
+}
+
+/// Brings the schema to what this program knows. One process at a time: the driver has no lock of
+/// its own, and who comes second finds that there is nothing left to do.
+async fn migrate(writer: &Pool) -> Result<(), StoreError> {
+    let mut transaction = writing(writer).await?;
+    MIGRATIONS
+        .run_direct(None, &mut *transaction, false)
+        .await
+        .map_err(|error| StoreError::Schema(error.to_string()))?;
+    transaction.commit().await.map_err(refused)
 }
 
 /// A transaction that changes rows: IMMEDIATE takes the write lock before anything is read, so
@@ -85,19 +105,22 @@ fn path(url: &str) -> Result<PathBuf, StoreError> {
     Ok(PathBuf::from(path))
 }
 
-/// The one connection that writes, to a file that exists and has the current schema.
+/// The one connection that writes, to a file that exists.
 async fn writer(path: &Path, options: &SqliteConnectOptions) -> Result<Pool, StoreError> {
     create(path)?;
     let options =
         options.clone().journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
-    let pool = SqlitePoolOptions::new()
-        .max_connections(1)
-        .acquire_timeout(Duration::from_secs(10))
-        .connect_with(options)
-        .await
-        .map_err(refused)?;
-    MIGRATIONS.run(&pool).await.map_err(|error| StoreError::Schema(error.to_string()))?;
-    Ok(pool)
+    let pool = SqlitePoolOptions::new().max_connections(1).acquire_timeout(WRITES_WITHIN);
+    let begun = Instant::now();
+    loop {
+        match pool.clone().connect_with(options.clone()).await {
+            // While others open a new file, SQLite does not wait for its turn to make the log.
+            Err(error) if code(&error) == SQLITE_BUSY && begun.elapsed() < WRITES_WITHIN => {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            opened => return opened.map_err(refused),
+        }
+    }
 }
 
 /// Makes an empty file that only its owner reads, if there is none: it will name customers.
@@ -120,27 +143,30 @@ fn is_no_store(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(error) if error.message().contains("no such table"))
 }
 
+/// The primary result code of a refusal; 0 if it is not the database's.
+fn code(error: &sqlx::Error) -> u32 {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.and_then(|code| code.parse::<u32>().ok()).unwrap_or(0) & 0xff
+}
+
 /// Turns an error of the driver into whose fault it is.
 #[expect(clippy::needless_pass_by_value, reason = "this is the form that `map_err` calls")]
 fn refused(error: sqlx::Error) -> StoreError {
     match &error {
-        sqlx::Error::Database(database) => {
-            let primary = database.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or(0);
-            match primary & 0xff {
-                SQLITE_CONSTRAINT => {
-                    let message = database.message();
-                    let message = message.strip_prefix("CHECK constraint failed: ").map_or_else(
-                        || message.to_owned(),
-                        |rule| format!("the store refuses it: {rule}"),
-                    );
-                    Refusal::Forbidden(message).into()
-                }
-                SQLITE_CORRUPT | SQLITE_NOTADB => {
-                    StoreError::Schema(format!("the file is damaged or no store: {database}"))
-                }
-                _ => StoreError::Unavailable(database.message().to_owned()),
+        sqlx::Error::Database(database) => match code(&error) {
+            SQLITE_CONSTRAINT => {
+                let message = database.message();
+                let message = message.strip_prefix("CHECK constraint failed: ").map_or_else(
+                    || message.to_owned(),
+                    |rule| format!("the store refuses it: {rule}"),
+                );
+                Refusal::Forbidden(message).into()
             }
-        }
+            SQLITE_CORRUPT | SQLITE_NOTADB => {
+                StoreError::Schema(format!("the file is damaged or no store: {database}"))
+            }
+            _ => StoreError::Unavailable(database.message().to_owned()),
+        },
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
             StoreError::Corrupt(error.to_string())
         }
@@ -155,6 +181,9 @@ fn corrupt(place: &str, error: impl std::fmt::Display) -> StoreError {
 
 /// Microseconds since 1970 by the database's clock, which is this host's.
 const NOW: &str = "SELECT CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)";
+/// How long the connection that writes is waited for.
+const WRITES_WITHIN: Duration = Duration::from_secs(10);
+const SQLITE_BUSY: u32 = 5;
 const SQLITE_CORRUPT: u32 = 11;
 const SQLITE_CONSTRAINT: u32 = 19;
 const SQLITE_NOTADB: u32 = 26;
