@@ -3,7 +3,11 @@
 use entitlements::{CheckError, Freshness};
 
 use super::{Access, Decision, Gate, Requirement, Tenant, decide};
-use crate::{keys::KeyStatus, reason, verify::Inspection};
+use crate::{
+    keys::KeyStatus,
+    reason::{self, Reason},
+    verify::{Inspection, IssuerPolicy},
+};
 
 /// How a step ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -115,14 +119,11 @@ impl Gate {
             Ok(identity) => identity,
             Err(error) => {
                 let mut story = story.refuse("token", super::refused(&error));
-                // The refusal shows no address; whoever asks for the explanation runs the gateway.
-                if let (reason::KEYS_UNAVAILABLE | reason::UNKNOWN_KEY, Some(step)) =
-                    (error.reason(), story.steps.last_mut())
-                {
-                    for keys in self.verifier().key_status() {
-                        let name = format!("keys of {}", keys.issuer);
-                        step.inputs.push((name, self.keys_in_words(&keys)));
-                    }
+                // The refusal shows none of it; whoever asks for the explanation runs the gateway.
+                let issuer = story.inspection.as_ref().and_then(|facts| facts.get("iss"));
+                let configured = self.configured(error.reason(), issuer);
+                if let Some(step) = story.steps.last_mut() {
+                    step.inputs.extend(configured);
                 }
                 return story;
             }
@@ -158,6 +159,36 @@ impl Gate {
 }
 
 impl Gate {
+    /// What a refused token is compared with.
+    fn configured(&self, refusal: Reason, issuer: Option<&str>) -> Vec<(String, String)> {
+        let policies = self.verifier().policies();
+        match refusal {
+            reason::KEYS_UNAVAILABLE | reason::UNKNOWN_KEY => {
+                let keys = self.verifier().key_status();
+                let row = |keys: &KeyStatus| {
+                    (format!("keys of {}", keys.issuer), self.keys_in_words(keys))
+                };
+                keys.iter().map(row).collect()
+            }
+            reason::UNTRUSTED_ISSUER => {
+                let row = |policy: &IssuerPolicy| {
+                    (format!("url of {}", policy.name()), policy.url().to_owned())
+                };
+                policies.map(row).collect()
+            }
+            reason::WRONG_AUDIENCE => policies
+                .filter(|policy| Some(policy.url()) == issuer)
+                .flat_map(|policy| {
+                    let row = |audience: &str| {
+                        (format!("audience of {}", policy.name()), audience.to_owned())
+                    };
+                    policy.audiences().map(row)
+                })
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
     fn keys_in_words(&self, keys: &KeyStatus) -> String {
         let age = |at| self.verifier().now().duration_since(at).unwrap_or_default().as_secs();
         let words = match keys.fetched_at {

@@ -172,6 +172,11 @@ impl Verifier {
         }
     }
 
+    /// Whose tokens are accepted, in the order in which the issuers were named.
+    pub fn policies(&self) -> impl Iterator<Item = &IssuerPolicy> {
+        self.0.issuers.iter().map(|issuer| &issuer.policy)
+    }
+
     /// How each issuer's keys stand.
     pub fn key_status(&self) -> Vec<KeyStatus> {
         self.0.issuers.iter().map(|i| i.ring.status()).collect()

@@ -105,6 +105,11 @@ impl IssuerPolicy {
         &self.url
     }
 
+    /// The audiences that are accepted, in the order in which they were named.
+    pub fn audiences(&self) -> impl Iterator<Item = &str> {
+        self.accept.iter().map(|accept| &*accept.audience)
+    }
+
     fn check(&self) -> Result<(), PolicyError> {
         let issuer = || self.name.as_ref().to_owned();
         let invalid = |field, problem| PolicyError::Invalid { issuer: issuer(), field, problem };

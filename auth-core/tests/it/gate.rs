@@ -296,6 +296,20 @@ async fn explanations_name_what_decided() {
     let shown = format!("{story:?}");
     let signature = expired.rsplit('.').next().expect("three parts");
     assert!(!shown.contains(signature), "the token is never shown");
+
+    // What does not fit is told beside what would.
+    let other = TestIssuer::new("https://id.test/oidc/", Algorithm::Es256).clock(w.clock.clone());
+    let story = w.gate.explain(Some(&other.token(API).sign()), &need).await;
+    has(&story, "token", "untrusted_issuer");
+    has(&story, "token", "https://id.test/oidc");
+    let story = w.gate.explain(Some(&w.issuer.token("https://api.test/").sign()), &need).await;
+    has(&story, "token", "wrong_audience");
+    let accepted: Vec<_> = find(&story, "token")
+        .inputs
+        .into_iter()
+        .filter_map(|(name, value)| (name == "audience of test").then_some(value))
+        .collect();
+    assert_eq!(accepted, [API, UI]);
 }
 
 fn app(

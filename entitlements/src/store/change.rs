@@ -77,6 +77,8 @@ pub enum Change {
     RevokeOverride {
         /// The override's id.
         id: String,
+        /// Why.
+        reason: String,
     },
 }
 
@@ -103,16 +105,15 @@ impl Change {
     pub(crate) fn reason(&self) -> Option<&str> {
         match self {
             Self::SetTenantStatus { reason, .. } => reason.as_deref(),
-            Self::RevokeLicense { reason, .. } | Self::SuspendLicense { reason, .. } => {
-                Some(reason)
-            }
+            Self::RevokeLicense { reason, .. }
+            | Self::SuspendLicense { reason, .. }
+            | Self::RevokeOverride { reason, .. } => Some(reason),
             Self::AddOverride { exception, .. } => Some(&exception.reason),
             Self::AddTenant { .. }
             | Self::MapOrganization { .. }
             | Self::UnmapOrganization { .. }
             | Self::GrantLicense { .. }
-            | Self::ResumeLicense { .. }
-            | Self::RevokeOverride { .. } => None,
+            | Self::ResumeLicense { .. } => None,
         }
     }
 }

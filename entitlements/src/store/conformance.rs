@@ -255,9 +255,10 @@ async fn overrides(store: Arc<dyn Store>) {
 
     let record = store.load(&id("acme")).await.expect("it answers").expect("it is there");
     assert_eq!(record.overrides, [first, next, denial]);
-    apply(&store, Change::RevokeOverride { id: "ovr_1".to_owned() }).await;
-    refused(&store, Change::RevokeOverride { id: "ovr_1".to_owned() }).await;
-    refused(&store, Change::RevokeOverride { id: "ovr_9".to_owned() }).await;
+    let end = |id: &str| Change::RevokeOverride { id: id.to_owned(), reason: "over".to_owned() };
+    apply(&store, end("ovr_1")).await;
+    refused(&store, end("ovr_1")).await;
+    refused(&store, end("ovr_9")).await;
     let record = store.load(&id("acme")).await.expect("it answers").expect("it is there");
     assert_eq!(record.overrides[0].revoked_at, Some(moment(1)));
     // A revoked one makes room.

@@ -82,7 +82,7 @@ async fn lived_in(store: &dyn Store) {
         Change::RevokeLicense { license: "lic_2".to_owned(), reason: why() },
         // The revoked one overlaps with the one that took its place, and comes after it by id.
         Change::AddOverride { tenant: id("acme"), exception: exception("ovr_b", Some(10)) },
-        Change::RevokeOverride { id: "ovr_b".to_owned() },
+        Change::RevokeOverride { id: "ovr_b".to_owned(), reason: "over".to_owned() },
         Change::AddOverride { tenant: id("acme"), exception: exception("ovr_a", None) },
         Change::UnmapOrganization { organization: organization("org_gone") },
         Change::SetTenantStatus {

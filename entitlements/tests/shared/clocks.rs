@@ -45,7 +45,7 @@ pub(crate) async fn a_writer_is_ahead(store: Arc<dyn Store>, url: &str) {
     let set = ask().await;
     assert_eq!((set.state(), set.tier()), (State::Active, Some("low")));
     assert_eq!(set.value(&replay), Some(&Value::Switch(true)));
-    apply(Change::RevokeOverride { id: "ovr_1".to_owned() }).await;
+    apply(Change::RevokeOverride { id: "ovr_1".to_owned(), reason: "over".to_owned() }).await;
     let reason = "refund".to_owned();
     apply(Change::RevokeLicense { license: "lic_1".to_owned(), reason }).await;
     let (_, first) = store.license("lic_1").await.expect("it answers").expect("it is there");

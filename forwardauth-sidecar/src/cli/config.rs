@@ -53,9 +53,13 @@ fn summary(file: &ConfigFile, config: &Config, out: &mut dyn Write) -> Result<()
         if gateway.tls.is_some() { "with tls and http/2" } else { "without tls" }
     )?;
     writeln!(out, "  admin    {}", config.admin.listen)?;
-    // The address of the store may hold a password; its kind says enough.
-    let kind = config.store.url().split(':').next().unwrap_or_default();
-    writeln!(out, "  store    {kind}")?;
+    // The address of a server may hold a password; a file has none.
+    let store = match config.store.url().split_once(':') {
+        Some(("sqlite", file)) => format!("sqlite, {file}"),
+        Some((kind, _)) => kind.to_owned(),
+        None => String::new(),
+    };
+    writeln!(out, "  store    {store}")?;
     for issuer in &config.issuers {
         let policy = issuer.policy();
         writeln!(out, "  issuer   {} ({})", policy.name(), policy.url())?;

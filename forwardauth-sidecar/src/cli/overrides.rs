@@ -37,6 +37,9 @@ enum Command {
     Revoke {
         /// The exception, as in `ovr_...`.
         id: String,
+        /// Why, for the audit.
+        #[arg(long, default_value = "by hand")]
+        reason: String,
     },
 }
 
@@ -90,7 +93,7 @@ pub async fn run(args: OverrideArgs, out: &mut dyn Write) -> Result<ExitCode, Cl
     match args.command {
         Command::Add(wanted) => add(&desk, wanted, out).await,
         Command::List { tenant, all } => list(&desk, tenant, all, out).await,
-        Command::Revoke { id } => revoke(&desk, id, out).await,
+        Command::Revoke { id, reason } => revoke(&desk, id, reason, out).await,
     }
 }
 
@@ -227,8 +230,13 @@ async fn list(
     Ok(Outcome::Yes.into())
 }
 
-async fn revoke(desk: &Desk, id: String, out: &mut dyn Write) -> Result<ExitCode, CliError> {
-    let change = Change::RevokeOverride { id: id.clone() };
+async fn revoke(
+    desk: &Desk,
+    id: String,
+    reason: String,
+    out: &mut dyn Write,
+) -> Result<ExitCode, CliError> {
+    let change = Change::RevokeOverride { id: id.clone(), reason };
     let receipt = desk.store.apply(&change, desk.actor(), now()).await.map_err(|error| {
         use entitlements::store::Refusal;
         match &error {

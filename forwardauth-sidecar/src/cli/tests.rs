@@ -283,13 +283,15 @@ async fn exceptions_have_a_reason_and_an_end() {
         assert!(list.contains(part), "{part}: {list}");
     }
     let id = added["override"].as_str().unwrap();
-    bench.run(&format!("override revoke {id}")).await.unwrap();
+    bench.run(&format!("override revoke {id} --reason 'sold by now'")).await.unwrap();
     Bench::expect_usage(bench.run(&format!("override revoke {id}")).await, &["revoked already"]);
     assert!(!bench.run("override list").await.unwrap().contains(id));
     let all: Json =
         serde_json::from_str(&bench.run("override list --all --json").await.unwrap()).unwrap();
     assert_eq!(all.as_array().unwrap().len(), 3);
     assert_eq!(all[0]["standing"], "revoked");
+    let log: Json = serde_json::from_str(&bench.run("audit list --json").await.unwrap()).unwrap();
+    assert!(log.to_string().contains("sold by now"));
 }
 
 #[tokio::test]

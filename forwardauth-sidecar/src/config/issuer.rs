@@ -116,6 +116,15 @@ impl Issuer {
             None => Plain::OnLoopback,
         };
         check_url(source, "issuer.url", url, plain)?;
+        if let Some((issuer, _)) = url.get_ref().split_once("/.well-known/") {
+            return Err(source.error(
+                &url.span(),
+                format!(
+                    "`issuer.url` is the address of a document; write the issuer itself, as in the \
+                     `iss` of its tokens: `{issuer}`"
+                ),
+            ));
+        }
         if document.accept.is_empty() {
             return Err(missing("accept", "add an `[[issuer.accept]]` with `path` and `audience`"));
         }

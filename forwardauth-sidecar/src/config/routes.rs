@@ -50,6 +50,10 @@ impl Against<'_> {
                 let key_text = key.get_ref();
                 let message = match error {
                     HostPatternError::Port { .. } => format!("`routes`: `{key_text}`: {error}"),
+                    HostPatternError::Host(_) if key_text.contains("://") => format!(
+                        "`routes`: `{key_text}` is a url, but a table is for a host; leave out the \
+                         scheme, the port and the path"
+                    ),
                     HostPatternError::Host(error) => format!(
                         "`routes`: `{key_text}` is no host, because {error}; write a name such as \
                          `app.example.com` (`xn--` for other scripts), or `*` for every other host"

@@ -256,6 +256,10 @@ fn issuers() {
     assert!(mistake(url, "\"id.example.com\"").contains("it begins with `https://`"));
     assert!(mistake(url, "\"https://id.example.com/?x\"").contains("has a query"));
     assert!(mistake(url, "\"https:///oidc\"").contains("has no host"));
+    assert!(
+        mistake(url, "\"https://id.example.com/oidc/.well-known/openid-configuration\"")
+            .contains("`iss` of its tokens: `https://id.example.com/oidc`")
+    );
     let folder = Folder::new();
     for loopback in ["http://127.0.0.1:3001/oidc", "http://[::1]/oidc", "http://localhost/oidc"] {
         let text = GOOD.replace("https://id.example.com/oidc", loopback);
@@ -314,6 +318,8 @@ fn routes_that_no_request_can_take() {
         )
     );
     assert!(with("\"GET /a/../b\" = {}").contains("no request can have this path"));
+    assert!(with("\"GET /a/:id\" = {}").contains("`:id` would only match itself; write `{id}`"));
+    assert!(with("\"GET /a/*\" = {}").contains("`{*rest}` for all that follow"));
     assert!(with("\"get /a\" = {}").contains("`get` is no method"));
     assert!(with("\"TRACE /a\" = {}").contains("`TRACE` is never routed"));
     assert!(
@@ -340,6 +346,10 @@ fn routes_that_no_request_can_take() {
     assert!(
         mistake("[routes.\"traces.example.com\"]", "[routes.\"*.example.com\"]")
             .contains("is no host")
+    );
+    assert!(
+        mistake("[routes.\"traces.example.com\"]", "[routes.\"https://traces.example.com\"]")
+            .contains("is a url, but a table is for a host")
     );
     assert!(
         mistake("[routes.\"traces.example.com\"]", "[routes.\"Traces.example.com:x\"]")

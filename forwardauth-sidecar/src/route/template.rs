@@ -43,6 +43,12 @@ pub enum TemplateError {
     /// Braces that do not enclose a whole segment.
     #[error("braces enclose a whole segment: `{{id}}`, or `{{*rest}}` at the end")]
     Braces,
+    /// A segment that is a placeholder elsewhere and would stand for itself here.
+    #[error(
+        "`{0}` would only match itself; write `{{id}}` for any one segment, `{{*rest}}` for all that \
+         follow, or `%3A` and `%2A` for the characters"
+    )]
+    Foreign(String),
     /// A placeholder without a plain name.
     #[error("the name in braces is made of `a`-`z`, `0`-`9` and `_`")]
     Name,
@@ -76,6 +82,9 @@ impl Template {
             let Some(inner) = inner else {
                 if part.contains(['{', '}']) {
                     return Err(TemplateError::Braces);
+                }
+                if part.starts_with([':', '*']) {
+                    return Err(TemplateError::Foreign(part.to_owned()));
                 }
                 let one = format!("/{part}");
                 let literal = CanonicalPath::parse(one.as_bytes())?;

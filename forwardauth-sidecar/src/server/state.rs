@@ -43,7 +43,13 @@ impl State {
         for issuer in gate.verifier().key_status() {
             let is_required = required.iter().any(|name| name.as_ref() == &*issuer.issuer);
             if is_required && issuer.fetched_at.is_none() {
-                missing.push(format!("the keys of `{}` have not been loaded yet", issuer.issuer));
+                let why =
+                    issuer.last_error.map(|error| format!("; the last fetch failed: {error}"));
+                missing.push(format!(
+                    "the keys of `{}` have not been loaded yet{}",
+                    issuer.issuer,
+                    why.unwrap_or_default()
+                ));
             }
         }
         if missing.is_empty() {

@@ -29,6 +29,23 @@ async fn ready_once_everything_was_loaded_and_then_for_good() {
 }
 
 #[tokio::test]
+async fn who_is_not_ready_says_why() {
+    let options = Options { keys: KeyFault::Fail, ..Options::default() };
+    let gateway = Gateway::with(options).await;
+    let mut answer = gateway.admin("/readyz").await;
+    for _ in 0..100 {
+        if answer.json()["missing"].to_string().contains("the last fetch failed") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        answer = gateway.admin("/readyz").await;
+    }
+    assert_eq!(answer.status, 503);
+    let missing = answer.json()["missing"].to_string();
+    assert!(missing.contains("have not been loaded yet; the last fetch failed: "), "{missing}");
+}
+
+#[tokio::test]
 async fn draining_withdraws_readiness_before_it_stops_answering() {
     let options = Options { gateway: "drain_wait = \"1s\"", ..Options::default() };
     let mut gateway = Gateway::with(options).await;

@@ -125,7 +125,7 @@ impl Contents {
                 Ok(())
             }),
             Change::AddOverride { tenant, exception } => self.except(tenant, exception),
-            Change::RevokeOverride { id } => {
+            Change::RevokeOverride { id, .. } => {
                 let mut tenants = self.tenants.values_mut();
                 let found = tenants.find_map(|(record, _)| {
                     let tenant = record.id.clone();

@@ -130,7 +130,7 @@ async fn rows_changed(
             known_tenant(tx, tenant).await?;
             add_override(tx, tenant, exception, at).await
         }
-        Change::RevokeOverride { id } => revoke_override(tx, id, by, at).await,
+        Change::RevokeOverride { id, .. } => revoke_override(tx, id, by, at).await,
     }
 }
 
