@@ -3,7 +3,7 @@
 //! One connection writes, a few read, and one watches. The file is in WAL mode, so readers and the
 //! writer do not wait for each other; commits reach the disk before they are acknowledged, because
 //! a revocation that a power cut takes back would be a lie. Other processes' commits are seen by
-//! `PRAGMA data_version`, asked ten times a second.
+//! `PRAGMA data_version`, asked twenty times a second.
 
 #[path = "../sql/apply.rs"]
 mod apply;

@@ -125,7 +125,7 @@ fn gone(path: &Path, error: &std::io::Error) -> StoreError {
     StoreError::Gone(format!("`{}`: {error}", path.display()))
 }
 
-/// Ten times a second: one poll costs some tens of microseconds.
-const INTERVAL: Duration = Duration::from_millis(100);
+/// Twenty times a second: one poll costs some tens of microseconds.
+const INTERVAL: Duration = Duration::from_millis(50);
 /// How many polls make one call: the caller takes its return as a sign of life.
-const POLLS: u32 = 5;
+const POLLS: u32 = 10;
