@@ -1,16 +1,18 @@
 //! Questions that what is at hand does not answer: one of many callers asks the store, and what it
 //! finds is kept unless a change was heard of meanwhile.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
+use tokio::time::Instant;
 use tracing::error;
 
-use super::cache::Replace;
+use super::cache::{Replace, resolve_live};
 use super::organizations::OrganizationRef;
 use super::{CheckError, Shared, in_time};
 use crate::model::{TenantId, TenantRef};
-use crate::resolve::{EntitlementSet, resolve};
+use crate::resolve::EntitlementSet;
 use crate::store::{Organization, StoreError};
 
 impl Shared {
@@ -39,10 +41,16 @@ impl Shared {
             return Err(StoreError::Corrupt(why).into());
         }
         let key = (id.clone(), self.known.epoch());
-        let answer = self.rows.join(key, self.load(&id, now)).await?;
-        let set = answer.ok_or_else(unknown)?;
+        let set = match self.rows.join(key, self.load(&id, now)).await {
+            Ok(answer) => answer.ok_or_else(unknown)?,
+            Err(error @ StoreError::Corrupt(_)) => return Err(error.into()),
+            Err(error) => return self.doubtful(&id, now).ok_or_else(|| error.into()),
+        };
         // Whoever joined a flight may have another now than the one who started it.
-        if set.holds_at(now) { Ok(set) } else { Ok(resolve(&self.catalog, set.record(), now)) }
+        if set.holds_at(now) {
+            return Ok(set);
+        }
+        Ok(resolve_live(&self.catalog, Arc::clone(set.record()), now))
     }
 
     /// Reads a tenant's rows and keeps what was found, unless a change was heard of meanwhile:
@@ -54,6 +62,7 @@ impl Shared {
     ) -> Result<Option<EntitlementSet>, StoreError> {
         // INVARIANT: the epoch is read before the rows, and looked at again after they are kept.
         let epoch = self.known.epoch();
+        let asked = Instant::now();
         let store = self.store()?;
         let answer = in_time(store.load(id)).await;
         if let Err(StoreError::Corrupt(why)) = &answer {
@@ -64,7 +73,7 @@ impl Shared {
         if let Some(record) = answer {
             let set = self.known.store(record, &self.catalog, now, Replace::Newer);
             if !unchanged() {
-                self.known.forget_up_to(id, set.revision());
+                self.known.doubt(id, set.revision(), asked.elapsed());
             }
             Ok(Some(set))
         } else {

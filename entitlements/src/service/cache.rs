@@ -4,6 +4,7 @@
 //! Rows are cached, not answers: an entry whose next boundary has passed is resolved again from
 //! the same rows, so that starts, ends and graces apply whether the store can be asked or not.
 
+use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -13,6 +14,7 @@ use foldhash::fast::RandomState;
 use moka::ops::compute::Op;
 use moka::sync::Cache;
 
+use super::doubts::Doubts;
 use super::organizations::{OrganizationRef, Organizations};
 use crate::catalog::Catalog;
 use crate::model::{TenantId, TenantRecord};
@@ -32,6 +34,8 @@ pub(super) struct Known {
     unknown_organizations: Cache<Organization, SystemTime, RandomState>,
     /// Tenants whose rows cannot be read, since when, and why.
     unreadable: Cache<TenantId, (SystemTime, String), RandomState>,
+    /// Rows that are to be read again.
+    doubts: Doubts,
     /// What a snapshot holds and nobody has read yet.
     shelf: RwLock<Option<Arc<Shelf>>>,
     /// Grows with every change that is heard of: what was asked for before it is not kept.
@@ -48,6 +52,7 @@ impl Known {
             unknown_tenants: cache(UNKNOWN_AT_MOST, Some(UNKNOWN_FOR)),
             unknown_organizations: cache(UNKNOWN_AT_MOST, Some(UNKNOWN_FOR)),
             unreadable: cache(UNKNOWN_AT_MOST, Some(UNKNOWN_FOR)),
+            doubts: Doubts::default(),
             shelf: RwLock::default(),
             epoch: AtomicU64::new(0),
             changes: AtomicU64::new(0),
@@ -75,7 +80,7 @@ impl Known {
         if set.holds_at(now) {
             return Some(set);
         }
-        let fresh = resolve_shared(catalog, Arc::clone(set.record()), now);
+        let fresh = resolve_live(catalog, Arc::clone(set.record()), now);
         // Only the same rows are resolved anew: those that were forgotten or replaced meanwhile
         // must not come back.
         self.rows.entry_by_ref(id).and_compute_with(|current| {
@@ -89,12 +94,11 @@ impl Known {
     /// Resolves rows for `now` and keeps them, unless newer ones are there already.
     pub(super) fn store(
         &self,
-        mut record: TenantRecord,
+        record: TenantRecord,
         catalog: &Catalog,
         now: SystemTime,
         replace: Replace,
     ) -> EntitlementSet {
-        has_happened(&mut record, now);
         self.store_shared(Arc::new(record), catalog, now, replace)
     }
 
@@ -105,8 +109,10 @@ impl Known {
         now: SystemTime,
         replace: Replace,
     ) -> EntitlementSet {
-        let set = resolve_shared(catalog, record, now);
+        let set = resolve_live(catalog, record, now);
         self.keep(&set, replace);
+        // INVARIANT: the better rows are there before the doubtful ones go.
+        self.doubts.remove(set.tenant());
         self.changed();
         if replace == Replace::Always {
             return set;
@@ -128,8 +134,28 @@ impl Known {
         self.rows.get(id).map(|set| set.revision())
     }
 
+    /// Answers nothing any more from rows that are from before a change, or may be, unless newer ones
+    /// are there already. They were true for the last time so long ago.
+    pub(super) fn doubt(&self, id: &TenantId, revision: u64, age: Duration) {
+        self.rows.entry_by_ref(id).and_compute_with(|current| {
+            let Some(set) = current.map(moka::Entry::into_value) else { return Op::Nop };
+            if set.revision() > revision {
+                return Op::Nop;
+            }
+            // INVARIANT: as the better rows, the doubtful ones are there before the others go.
+            self.doubts.put(Arc::clone(set.record()), age);
+            Op::Remove
+        });
+        self.changed();
+    }
+
+    /// What is to be read again.
+    pub(super) fn doubts(&self) -> &Doubts {
+        &self.doubts
+    }
+
     /// Forgets rows that may be from before a change, unless newer ones are there already.
-    pub(super) fn forget_up_to(&self, id: &TenantId, revision: u64) {
+    fn forget_up_to(&self, id: &TenantId, revision: u64) {
         self.rows.entry_by_ref(id).and_compute_with(|current| {
             let newer = current.is_some_and(|it| it.into_value().revision() > revision);
             if newer { Op::Nop } else { Op::Remove }
@@ -139,6 +165,7 @@ impl Known {
 
     pub(super) fn forget(&self, id: &TenantId) {
         self.rows.invalidate(id);
+        self.doubts.remove(id);
         self.changed();
     }
 
@@ -241,6 +268,7 @@ impl Known {
     }
 
     pub(super) fn note_unknown_tenant(&self, id: TenantId, now: SystemTime) {
+        self.doubts.remove(&id);
         self.unknown_tenants.insert(id, now);
     }
 
@@ -256,9 +284,16 @@ impl Known {
         self.unknown_organizations.invalidate(organization);
     }
 
-    /// All rows at hand.
-    pub(super) fn records(&self) -> Vec<Arc<TenantRecord>> {
-        self.rows.iter().map(|(_, set)| Arc::clone(set.record())).collect()
+    /// All rows at hand, and how old the doubtful ones among them are.
+    pub(super) fn records(&self) -> (Vec<Arc<TenantRecord>>, Duration) {
+        let (doubtful, age) = self.doubts.all();
+        let mut all: HashMap<_, _> =
+            doubtful.into_iter().map(|record| (record.id.clone(), record)).collect();
+        // What stands in both is on its way from one to the other: what counts is better.
+        for (id, set) in &self.rows {
+            all.insert(TenantId::clone(&id), Arc::clone(set.record()));
+        }
+        (all.into_values().collect(), age)
     }
 
     /// Counts what has changed in rows and mappings.
@@ -285,7 +320,7 @@ impl Known {
 
     pub(super) fn counts(&self) -> (u64, u64, u64) {
         (
-            self.rows.entry_count(),
+            self.rows.entry_count() + self.doubts.count() as u64,
             self.organizations.count(),
             self.unknown_tenants.entry_count() + self.unknown_organizations.entry_count(),
         )
@@ -301,15 +336,26 @@ pub(super) enum Replace {
     Always,
 }
 
-/// What the store tells has happened, even if this host's clock is behind the one it was noted by: a
-/// revocation must not wait for a clock.
-fn has_happened(record: &mut TenantRecord, now: SystemTime) {
-    let licenses = record.licenses.iter_mut();
-    let of_licenses = licenses.flat_map(|it| [&mut it.suspended_at, &mut it.revoked_at]);
-    let of_overrides = record.overrides.iter_mut().map(|it| &mut it.revoked_at);
-    for moment in of_licenses.chain(of_overrides).flatten() {
-        *moment = (*moment).min(now);
+/// What holds now. What the store tells has happened, even if this host's clock is behind the one it
+/// was noted by, or was set back since: a revocation must not wait for a clock.
+pub(super) fn resolve_live(
+    catalog: &Catalog,
+    mut record: Arc<TenantRecord>,
+    now: SystemTime,
+) -> EntitlementSet {
+    let late = |moment: &Option<SystemTime>| moment.is_some_and(|moment| moment > now);
+    let of_licenses = record.licenses.iter().flat_map(|it| [&it.suspended_at, &it.revoked_at]);
+    let of_overrides = record.overrides.iter().map(|it| &it.revoked_at);
+    if of_licenses.chain(of_overrides).any(late) {
+        let record = Arc::make_mut(&mut record);
+        let licenses = record.licenses.iter_mut();
+        let of_licenses = licenses.flat_map(|it| [&mut it.suspended_at, &mut it.revoked_at]);
+        let of_overrides = record.overrides.iter_mut().map(|it| &mut it.revoked_at);
+        for moment in of_licenses.chain(of_overrides).flatten() {
+            *moment = (*moment).min(now);
+        }
     }
+    resolve_shared(catalog, record, now)
 }
 
 fn recent(since: SystemTime, now: SystemTime) -> bool {

@@ -70,15 +70,21 @@ impl Keeper {
             return None;
         }
         // INVARIANT: age and position are read before the rows, which may only be newer than they say.
-        let age = shared.health.since_last_read().filter(|age| *age <= shared.max_stale)?;
+        let age = shared.health.since_last_read()?;
         let place = shared.health.place()?;
+        // INVARIANT: rows before organizations: with newer rows, whom an organization names is newer too.
+        let (tenants, doubtful) = shared.known.records();
+        let age = age.max(doubtful);
+        if age > shared.max_stale {
+            return None;
+        }
         Some(Snapshot {
             written_at: (shared.clock)(),
             age,
             place,
             tenant_count: shared.health.count(),
             catalog: shared.catalog.digest().to_owned(),
-            tenants: shared.known.records(),
+            tenants,
             organizations: shared.known.organizations().all(),
             extras: self.extras(),
         })

@@ -9,6 +9,8 @@
 mod ask;
 mod builder;
 mod cache;
+mod compare;
+mod doubts;
 mod error;
 mod flight;
 mod health;
@@ -220,7 +222,7 @@ impl EntitlementService {
         let shared = &self.handle.shared;
         let (tenants, organizations, unknown) = shared.known.counts();
         ServiceStatus {
-            up: !shared.watched || shared.health.up.load(Ordering::Relaxed),
+            up: shared.is_up(),
             tenants,
             organizations,
             unknown,
@@ -272,16 +274,34 @@ impl Shared {
     fn cached(&self, tenant: TenantRef<'_>, now: SystemTime) -> Option<EntitlementSet> {
         let freshness = self.freshness()?;
         let set = match tenant {
-            TenantRef::Id(id) => self.known.set(id, &self.catalog, now)?,
+            TenantRef::Id(id) => self.at_hand(id, now)?,
             TenantRef::Organization { issuer, organization } => {
                 let id = self.known.tenant_of(&OrganizationRef { issuer, id: organization })?;
-                self.known.set(&id, &self.catalog, now)?
+                self.at_hand(&id, now)?
             }
         };
-        Some(match freshness {
-            Freshness::Fresh => set,
-            stale => set.with_freshness(stale),
+        // What is doubtful says itself how old it is.
+        Some(match (freshness, set.freshness()) {
+            (stale @ Freshness::Stale { .. }, Freshness::Fresh) => set.with_freshness(stale),
+            _ => set,
         })
+    }
+
+    fn at_hand(&self, id: &TenantId, now: SystemTime) -> Option<EntitlementSet> {
+        let known = self.known.set(id, &self.catalog, now);
+        if known.is_some() || self.is_up() { known } else { self.doubtful(id, now) }
+    }
+
+    /// What rows say that are to be read again, while the store cannot be asked.
+    fn doubtful(&self, id: &TenantId, now: SystemTime) -> Option<EntitlementSet> {
+        let (record, age) = self.known.doubts().get(id)?;
+        let set = cache::resolve_live(&self.catalog, record, now);
+        (age <= self.max_stale).then(|| set.with_freshness(Freshness::Stale { age }))
+    }
+
+    /// True if the store answered when it was last asked.
+    fn is_up(&self) -> bool {
+        !self.watched || self.health.up.load(Ordering::Relaxed)
     }
 
     /// How current the cache is; none if it may not be used any more.

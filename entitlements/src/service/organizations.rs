@@ -64,12 +64,6 @@ impl Organizations {
         known.into_iter().filter(still).collect()
     }
 
-    /// The organizations that are known to name a tenant that is none of these.
-    pub(super) fn without(&self, tenants: &HashSet<TenantId>) -> Vec<Organization> {
-        let others = self.tenants.iter().filter(|(_, tenant)| !tenants.contains(tenant));
-        others.map(|(organization, _)| Organization::clone(&organization)).collect()
-    }
-
     /// All of them, and whom they name.
     pub(super) fn all(&self) -> Vec<(Organization, TenantId)> {
         let all = self.tenants.iter();

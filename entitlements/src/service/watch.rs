@@ -16,8 +16,8 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::cache::Replace;
+use super::compare::{compare, read_again, refresh};
 use super::{Shared, in_time, keep, within};
-use crate::model::TenantId;
 use crate::store::{self, Mode, Place, Store, StoreError};
 
 /// How the store is reached, the first time and after it was replaced.
@@ -57,7 +57,7 @@ impl Connector {
 pub(super) struct Course {
     /// Where the feed stands; none: everything is to be compared.
     place: Option<Place>,
-    /// Reads again what a comparison had to forget; it ends with the task.
+    /// Reads again what is doubtful; it ends with the task.
     again: JoinSet<()>,
 }
 
@@ -137,8 +137,12 @@ async fn turn(
 ) -> Result<(), StoreError> {
     // INVARIANT: what is read in this turn is true of a moment after this one.
     let asked = Instant::now();
+    while course.again.try_join_next().is_some() {}
+    if course.again.is_empty() && shared.known.doubts().count() > 0 {
+        course.again.spawn(read_again(Arc::clone(shared)));
+    }
     let Some(after) = &course.place else {
-        let place = compare(shared, store, &mut course.again).await?;
+        let place = compare(shared, store).await?;
         if !shared.health.up.load(Ordering::Relaxed) {
             info!(position = place.seq, "entitlements: following the store");
         }
@@ -157,7 +161,7 @@ async fn turn(
         count(shared, store).await?;
         let concerned: HashSet<_> = feed.tenants.into_iter().collect();
         if concerned.len() > AT_ONCE {
-            // Too many to be read before anything else is heard: comparing forgets them first.
+            // Too many to be read before anything else is heard: comparing doubts them first.
             course.place = None;
             return Ok(());
         }
@@ -174,110 +178,14 @@ async fn turn(
 }
 
 /// Counts the tenants, for those who may only be let in if there is no other.
-async fn count(shared: &Shared, store: &dyn Store) -> Result<(), StoreError> {
+pub(super) async fn count(shared: &Shared, store: &dyn Store) -> Result<(), StoreError> {
     shared.health.has_counted(in_time(store.tenant_count()).await?);
-    Ok(())
-}
-
-/// Compares every tenant at hand with the store; tells where the feed stands.
-async fn compare(
-    shared: &Arc<Shared>,
-    store: &dyn Store,
-    again: &mut JoinSet<()>,
-) -> Result<Place, StoreError> {
-    // The place comes first: what changes during the comparison is told again by the feed.
-    let place = within(NEWS_WITHIN, store.position()).await?;
-    let same = match shared.health.place() {
-        Some(last) => within(NEWS_WITHIN, store.holds(&last)).await?,
-        None => true,
-    };
-    count(shared, store).await?;
-    shared.known.heard_of_a_change();
-    let mut concerned: HashSet<TenantId> = shared.known.tenants().into_iter().collect();
-    // Organizations whose tenant is not at hand are few, and cheaper to ask again than to compare.
-    for organization in shared.known.organizations().without(&concerned) {
-        shared.known.unmap(&organization);
-    }
-    if !same {
-        warn!("entitlements: another copy of the store is there; everything is read again");
-    } else if !concerned.is_empty() {
-        for (id, revision) in within(REVISIONS_WITHIN, store.revisions()).await? {
-            if shared.known.revision(&id) == Some(revision) {
-                concerned.remove(&id);
-            }
-        }
-    }
-    again.abort_all();
-    if concerned.len() <= AT_ONCE {
-        let replace = if same { Replace::Newer } else { Replace::Always };
-        refresh(shared, store, &concerned, replace).await?;
-    } else {
-        // Nobody waits for that many: they are unknown here until they are asked for or read, and
-        // the feed is followed meanwhile.
-        info!(tenants = concerned.len(), "entitlements: reading again what has changed");
-        for id in &concerned {
-            shared.known.forget(id);
-            for organization in shared.known.organizations().of(id) {
-                shared.known.unmap(&organization);
-            }
-        }
-        again.spawn(read_again(Arc::clone(shared), concerned));
-    }
-    Ok(place)
-}
-
-/// Brings tenants back that are not at hand; whom nobody can read now, somebody may ask for later.
-async fn read_again(shared: Arc<Shared>, tenants: HashSet<TenantId>) {
-    for id in tenants {
-        if shared.known.revision(&id).is_some() {
-            continue;
-        }
-        match shared.load(&id, (shared.clock)()).await {
-            Ok(_) | Err(StoreError::Corrupt(_)) => {}
-            Err(error) => {
-                debug!(%error, "entitlements: the rest is read when it is asked for");
-                return;
-            }
-        }
-    }
-}
-
-/// Reads the tenants again that are at hand, and the organizations that name them.
-async fn refresh(
-    shared: &Shared,
-    store: &dyn Store,
-    concerned: &HashSet<TenantId>,
-    replace: Replace,
-) -> Result<(), StoreError> {
-    for id in concerned {
-        if shared.known.revision(id).is_some() {
-            match in_time(store.load(id)).await {
-                Ok(Some(record)) => {
-                    let now = (shared.clock)();
-                    shared.known.store(record, &shared.catalog, now, replace);
-                }
-                Ok(None) => shared.known.forget(id),
-                // Nobody else must go without news because of it.
-                Err(StoreError::Corrupt(why)) => shared.cannot_be_read(id, why),
-                Err(error) => return Err(error),
-            }
-        }
-        for organization in shared.known.organizations().of(id) {
-            match in_time(store.tenant_of(&organization.issuer, &organization.id)).await {
-                Ok(Some(tenant)) => shared.known.map(organization, tenant),
-                Ok(None) | Err(StoreError::Corrupt(_)) => shared.known.unmap(&organization),
-                Err(error) => return Err(error),
-            }
-        }
-    }
     Ok(())
 }
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How long the feed may take to answer; it waits for news for a second at most.
-const NEWS_WITHIN: Duration = Duration::from_secs(5);
-/// How long the revisions of all tenants may take.
-const REVISIONS_WITHIN: Duration = Duration::from_mins(1);
+pub(super) const NEWS_WITHIN: Duration = Duration::from_secs(5);
 /// How many tenants are read before the feed is followed.
-const AT_ONCE: usize = 256;
+pub(super) const AT_ONCE: usize = 256;

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
+use tracing::warn;
 
 use super::{Entry, Snapshot, SnapshotError};
 use crate::catalog::Catalog;
@@ -135,17 +136,22 @@ pub(super) fn head(line: &[u8]) -> Result<Head, SnapshotError> {
     serde_json::from_slice(line).map_err(malformed)
 }
 
-/// The catalogs of the head, each of which must be the one of its digest.
-pub(super) fn pinned(head: &Head) -> Result<BTreeMap<String, Catalog>, SnapshotError> {
+/// The catalogs of the head. One that this program does not understand is left out, which concerns
+/// only the licenses that keep to it.
+pub(super) fn pinned(head: &Head) -> BTreeMap<String, Catalog> {
     let mut pinned = BTreeMap::new();
     for (digest, text) in &head.pinned {
-        let catalog = Catalog::parse(text).map_err(malformed)?;
-        if catalog.digest() != digest {
-            return Err(malformed(format!("a catalog is not the one of digest `{digest}`")));
+        match Catalog::parse(text) {
+            Ok(catalog) if catalog.digest() == digest => {
+                pinned.insert(digest.clone(), catalog);
+            }
+            Ok(_) => warn!(digest, "entitlements: a catalog of the snapshot has another digest"),
+            Err(error) => {
+                warn!(digest, %error, "entitlements: a catalog of the snapshot cannot be read");
+            }
         }
-        pinned.insert(digest.clone(), catalog);
     }
-    Ok(pinned)
+    pinned
 }
 
 impl Head {

@@ -35,7 +35,7 @@ impl Shelf {
         let contents = bytes.get(from..).unwrap_or_default();
         let end = contents.iter().position(|byte| *byte == b'\n').unwrap_or(contents.len());
         let head = document::head(contents.get(..end).unwrap_or_default())?;
-        let pinned = document::pinned(&head)?;
+        let pinned = document::pinned(&head);
         let lines = (from + end + 1).min(bytes.len());
         Ok(Self { bytes, lines, head, pinned })
     }

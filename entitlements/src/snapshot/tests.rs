@@ -227,16 +227,27 @@ fn a_refusal_says_which() {
         ("\"effect\":\"raise\"", "\"effect\":\"lift\""),
         ("\"kind\":\"base\"", "\"kind\":\"bas\""),
         ("\"quantity\":3", "\"quantity\":-3"),
-        ("payload_lineage", "payload_lineages"),
     ] {
         assert!(text.contains(from), "{from}");
         let error = refused(&seal::seal(&key(1), text.replacen(from, to, 1).as_bytes()));
         assert!(error.starts_with("it cannot be understood"), "{from}: {error}");
     }
-    // A pinned catalog that is not the one of its digest gives nobody anything.
-    let pinned = full().catalog;
-    let error = refused(&seal::seal(&key(1), text.replace(&pinned, &"0".repeat(64)).as_bytes()));
-    assert!(error.contains("is not the one of digest"), "{error}");
+    // A pinned catalog that cannot be read, or is not the one of its digest, gives nobody anything;
+    // what does not keep to it is as before.
+    let (pin, zeros) = (full().catalog, "0".repeat(64));
+    for (from, to) in
+        [("payload_lineage", "payload_lineages"), ("[matrix]", "[matrx]"), (&pin, &zeros)]
+    {
+        assert!(text.contains(from), "{from}");
+        fs::write(&path, seal::seal(&key(1), text.replace(from, to).as_bytes())).unwrap();
+        let tenant = read(&path, &key(1)).unwrap().tenants.remove(0);
+        let catalogs: Vec<_> = tenant
+            .licenses
+            .iter()
+            .map(|it| it.pin.as_ref().map(|pin| pin.catalog.is_some()))
+            .collect();
+        assert_eq!(catalogs, [None, Some(false), Some(false)], "{from}");
+    }
     // A folder, and a sparse file of more than the most.
     let folder = path.with_extension("d");
     fs::create_dir(&folder).unwrap();

@@ -74,6 +74,9 @@ async fn organizations(store: Arc<dyn Store>) {
     };
     // Two issuers may use one id.
     assert_eq!(tenant_of(&here).await, Some(id("acme")));
+    let mut all = store.mappings().await.expect("it answers");
+    all.sort();
+    assert_eq!(all, [(here.clone(), id("acme")), (there.clone(), id("globex"))]);
     assert_eq!(tenant_of(&there).await, Some(id("globex")));
     // What looks alike is not the same.
     assert_eq!(store.tenant_of("https://id.test/", "org_1").await, Ok(None));

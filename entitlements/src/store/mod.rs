@@ -86,6 +86,9 @@ pub trait Store: Send + Sync + 'static {
     /// The organizations that are mapped to a tenant.
     fn organizations<'a>(&'a self, tenant: &'a TenantId) -> Answer<'a, Vec<Organization>>;
 
+    /// Every organization that is mapped, and the tenant that it names.
+    fn mappings(&self) -> Answer<'_, Vec<(Organization, TenantId)>>;
+
     /// A license by its id, and the tenant that holds it.
     fn license<'a>(&'a self, id: &'a str) -> Answer<'a, Option<(TenantId, License)>>;
 

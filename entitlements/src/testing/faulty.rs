@@ -18,6 +18,7 @@ pub struct Faulty {
     read_only: AtomicBool,
     delay_ms: AtomicU64,
     loads: AtomicU32,
+    lost_organizations: AtomicU32,
 }
 
 impl Faulty {
@@ -29,6 +30,7 @@ impl Faulty {
             read_only: AtomicBool::new(false),
             delay_ms: AtomicU64::new(0),
             loads: AtomicU32::new(0),
+            lost_organizations: AtomicU32::new(0),
         })
     }
 
@@ -45,6 +47,11 @@ impl Faulty {
     /// Lets every answer take that long; the rows are those of the moment of the question.
     pub fn set_delay(&self, delay: Duration) {
         self.delay_ms.store(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
+    }
+
+    /// Lets the next questions whom an organization names be lost.
+    pub fn lose_organizations(&self, questions: u32) {
+        self.lost_organizations.store(questions, Ordering::SeqCst);
     }
 
     /// How often a tenant's rows were read.
@@ -92,6 +99,10 @@ impl Store for Faulty {
         issuer: &'a str,
         organization: &'a str,
     ) -> Answer<'a, Option<TenantId>> {
+        let lost = |left: u32| left.checked_sub(1);
+        if self.lost_organizations.fetch_update(Ordering::SeqCst, Ordering::SeqCst, lost).is_ok() {
+            return Box::pin(async { Err(StoreError::Unavailable("the question is lost".into())) });
+        }
         self.through(self.inner.tenant_of(issuer, organization))
     }
 
@@ -105,6 +116,10 @@ impl Store for Faulty {
 
     fn organizations<'a>(&'a self, tenant: &'a TenantId) -> Answer<'a, Vec<Organization>> {
         self.through(self.inner.organizations(tenant))
+    }
+
+    fn mappings(&self) -> Answer<'_, Vec<(Organization, TenantId)>> {
+        self.through(self.inner.mappings())
     }
 
     fn license<'a>(&'a self, id: &'a str) -> Answer<'a, Option<(TenantId, License)>> {

@@ -6,6 +6,7 @@ mod clocks;
 mod edge_cases;
 #[path = "../shared/forbidden.rs"]
 mod forbidden;
+mod interrupted;
 #[path = "../shared/older.rs"]
 mod older;
 mod oracle;

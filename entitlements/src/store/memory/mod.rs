@@ -152,6 +152,13 @@ impl Store for Memory {
         })
     }
 
+    fn mappings(&self) -> Answer<'_, Vec<(Organization, TenantId)>> {
+        self.ask(|contents| {
+            let all = contents.organizations.iter();
+            all.map(|(organization, tenant)| (organization.clone(), tenant.clone())).collect()
+        })
+    }
+
     fn license<'a>(&'a self, id: &'a str) -> Answer<'a, Option<(TenantId, License)>> {
         self.ask(move |contents| {
             let mut tenants = contents.tenants.values();

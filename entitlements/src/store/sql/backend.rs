@@ -128,6 +128,13 @@ impl Store for Sql {
         })
     }
 
+    fn mappings(&self) -> Answer<'_, Vec<(Organization, TenantId)>> {
+        Box::pin(async move {
+            let mut reader = self.readers.acquire().await.map_err(refused)?;
+            rows::mappings(&mut reader).await
+        })
+    }
+
     fn license<'a>(&'a self, id: &'a str) -> Answer<'a, Option<(TenantId, License)>> {
         Box::pin(async move {
             let mut reader = self.readers.acquire().await.map_err(refused)?;

@@ -102,6 +102,21 @@ pub(super) async fn organizations(
     Ok(rows.into_iter().map(|(issuer, id)| Organization { issuer, id }).collect())
 }
 
+/// Every organization that is mapped; one whose tenant cannot be read is left out.
+pub(super) async fn mappings(
+    connection: &mut Connection,
+) -> Result<Vec<(Organization, TenantId)>, StoreError> {
+    let rows: Vec<(String, String, String)> =
+        sqlx::query_as("SELECT issuer, organization_id, tenant_id FROM tenant_organizations")
+            .fetch_all(connection)
+            .await
+            .map_err(refused)?;
+    let mapping = |(issuer, id, tenant): (String, String, String)| {
+        Some((Organization { issuer, id }, tenant.parse().ok()?))
+    };
+    Ok(rows.into_iter().filter_map(mapping).collect())
+}
+
 pub(super) async fn licenses(
     connection: &mut Connection,
     tenant: &TenantId,
