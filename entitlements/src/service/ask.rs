@@ -34,10 +34,10 @@ impl Shared {
         {
             return Ok(set);
         }
-        if self.known.is_unknown_tenant(&id, now) {
+        if self.known.unknown().has_tenant(&id, now) {
             return Err(unknown());
         }
-        if let Some(why) = self.known.why_unreadable(&id, now) {
+        if let Some(why) = self.known.unknown().why_unreadable(&id, now) {
             return Err(StoreError::Corrupt(why).into());
         }
         let key = (id.clone(), self.known.epoch());
@@ -77,9 +77,10 @@ impl Shared {
             }
             Ok(Some(set))
         } else {
-            self.known.note_unknown_tenant(id.clone(), now);
+            self.known.forget(id);
+            self.known.unknown().note_tenant(id.clone(), now);
             if !unchanged() {
-                self.known.forget_unknown_tenant(id);
+                self.known.unknown().forget_tenant(id);
             }
             Ok(None)
         }
@@ -95,7 +96,7 @@ impl Shared {
         {
             return Ok(Some(id));
         }
-        if self.known.is_unknown_organization(&organization, now) {
+        if self.known.unknown().has_organization(&organization, now) {
             return Ok(None);
         }
         let organization = organization.owned();
@@ -119,9 +120,9 @@ impl Shared {
                 self.known.unmap(organization);
             }
         } else {
-            self.known.note_unknown_organization(organization.clone(), now);
+            self.known.unknown().note_organization(organization.clone(), now);
             if !unchanged() {
-                self.known.forget_unknown_organization(organization);
+                self.known.unknown().forget_organization(organization);
             }
         }
         Ok(answer)
@@ -132,6 +133,6 @@ impl Shared {
         error!(tenant = %id, why, "entitlements: the rows of a tenant cannot be read");
         self.health.unreadable.fetch_add(1, Ordering::Relaxed);
         self.known.forget(id);
-        self.known.note_unreadable(id.clone(), (self.clock)(), why);
+        self.known.unknown().note_unreadable(id.clone(), (self.clock)(), why);
     }
 }

@@ -1,5 +1,4 @@
-//! What is known about tenants: rows with their current resolution, organizations, and who is
-//! unknown.
+//! What is known about tenants: rows with their current resolution, and organizations.
 //!
 //! Rows are cached, not answers: an entry whose next boundary has passed is resolved again from
 //! the same rows, so that starts, ends and graces apply whether the store can be asked or not.
@@ -16,24 +15,17 @@ use moka::sync::Cache;
 
 use super::doubts::Doubts;
 use super::organizations::{OrganizationRef, Organizations};
+use super::unknown::Unknown;
 use crate::catalog::Catalog;
 use crate::model::{TenantId, TenantRecord};
 use crate::resolve::{EntitlementSet, resolve_shared};
 use crate::snapshot::{Entry, Shelf, SnapshotError};
 use crate::store::Organization;
 
-/// How long an unknown tenant or organization stays unknown without asking again.
-pub(super) const UNKNOWN_FOR: Duration = Duration::from_secs(5);
-/// How many unknown ones are remembered: whoever sends random names must not fill the memory.
-const UNKNOWN_AT_MOST: u64 = 10_000;
-
 pub(super) struct Known {
     rows: Cache<TenantId, EntitlementSet, RandomState>,
     organizations: Organizations,
-    unknown_tenants: Cache<TenantId, SystemTime, RandomState>,
-    unknown_organizations: Cache<Organization, SystemTime, RandomState>,
-    /// Tenants whose rows cannot be read, since when, and why.
-    unreadable: Cache<TenantId, (SystemTime, String), RandomState>,
+    unknown: Unknown,
     /// Rows that are to be read again.
     doubts: Doubts,
     /// What a snapshot holds and nobody has read yet.
@@ -49,9 +41,7 @@ impl Known {
         Self {
             rows: cache(capacity, None),
             organizations: Organizations::new(capacity),
-            unknown_tenants: cache(UNKNOWN_AT_MOST, Some(UNKNOWN_FOR)),
-            unknown_organizations: cache(UNKNOWN_AT_MOST, Some(UNKNOWN_FOR)),
-            unreadable: cache(UNKNOWN_AT_MOST, Some(UNKNOWN_FOR)),
+            unknown: Unknown::new(),
             doubts: Doubts::default(),
             shelf: RwLock::default(),
             epoch: AtomicU64::new(0),
@@ -245,43 +235,9 @@ impl Known {
         &self.organizations
     }
 
-    pub(super) fn is_unknown_tenant(&self, id: &TenantId, now: SystemTime) -> bool {
-        self.unknown_tenants.get(id).is_some_and(|since| recent(since, now))
-    }
-
-    pub(super) fn is_unknown_organization(
-        &self,
-        organization: &OrganizationRef<'_>,
-        now: SystemTime,
-    ) -> bool {
-        self.unknown_organizations.get(organization).is_some_and(|since| recent(since, now))
-    }
-
-    /// Why a tenant's rows could not be read a moment ago.
-    pub(super) fn why_unreadable(&self, id: &TenantId, now: SystemTime) -> Option<String> {
-        let (_, why) = self.unreadable.get(id).filter(|(since, _)| recent(*since, now))?;
-        Some(why)
-    }
-
-    pub(super) fn note_unreadable(&self, id: TenantId, now: SystemTime, why: String) {
-        self.unreadable.insert(id, (now, why));
-    }
-
-    pub(super) fn note_unknown_tenant(&self, id: TenantId, now: SystemTime) {
-        self.doubts.remove(&id);
-        self.unknown_tenants.insert(id, now);
-    }
-
-    pub(super) fn note_unknown_organization(&self, organization: Organization, now: SystemTime) {
-        self.unknown_organizations.insert(organization, now);
-    }
-
-    pub(super) fn forget_unknown_tenant(&self, id: &TenantId) {
-        self.unknown_tenants.invalidate(id);
-    }
-
-    pub(super) fn forget_unknown_organization(&self, organization: &Organization) {
-        self.unknown_organizations.invalidate(organization);
+    /// Who is not known to the store, or cannot be read.
+    pub(super) fn unknown(&self) -> &Unknown {
+        &self.unknown
     }
 
     /// All rows at hand, and how old the doubtful ones among them are.
@@ -313,16 +269,14 @@ impl Known {
     /// an answer from before is either cleared here or noticed by whoever keeps it.
     pub(super) fn heard_of_a_change(&self) {
         self.epoch.fetch_add(1, Ordering::SeqCst);
-        self.unknown_tenants.invalidate_all();
-        self.unknown_organizations.invalidate_all();
-        self.unreadable.invalidate_all();
+        self.unknown.clear();
     }
 
     pub(super) fn counts(&self) -> (u64, u64, u64) {
         (
             self.rows.entry_count() + self.doubts.count() as u64,
             self.organizations.count(),
-            self.unknown_tenants.entry_count() + self.unknown_organizations.entry_count(),
+            self.unknown.count(),
         )
     }
 }
@@ -356,11 +310,6 @@ pub(super) fn resolve_live(
         }
     }
     resolve_shared(catalog, record, now)
-}
-
-fn recent(since: SystemTime, now: SystemTime) -> bool {
-    // A clock that went back makes it unknown whether it is recent: ask again.
-    now.duration_since(since).is_ok_and(|age| age < UNKNOWN_FOR)
 }
 
 pub(super) fn cache<K, V>(capacity: u64, life: Option<Duration>) -> Cache<K, V, RandomState>

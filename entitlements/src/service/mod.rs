@@ -17,6 +17,7 @@ mod health;
 mod keep;
 mod organizations;
 mod plans;
+mod unknown;
 mod watch;
 
 use std::collections::BTreeMap;
