@@ -67,6 +67,35 @@ impl Database {
     pub(crate) async fn shell(&self) -> PgConnection {
         self.cluster.shell(&self.name).await
     }
+
+    /// Writes a backup, as operators do, and tells where it is.
+    pub(crate) fn backup(&self) -> PathBuf {
+        let file = self.cluster.folder.path().join(format!("{}.dump", self.name));
+        let _ = std::fs::remove_file(&file);
+        let mut dump = self.cluster.client("pg_dump");
+        done(dump.args(["-Fc", &self.name, "-f"]).arg(&file));
+        file
+    }
+
+    /// Plays a backup back, or what the arguments leave of it; tells what the program says.
+    pub(crate) fn restore(&self, backup: &Path, arguments: &[&str]) -> String {
+        let mut restore = self.cluster.client("pg_restore");
+        done(restore.args(["-d", &self.name]).args(arguments).arg(backup))
+    }
+
+    /// What is in a backup, a line for each item.
+    pub(crate) fn items(&self, backup: &Path) -> String {
+        done(self.cluster.client("pg_restore").arg("-l").arg(backup))
+    }
+
+    /// An empty database in the place of this one, whoever is connected.
+    pub(crate) async fn make_anew(&self) {
+        let mut shell = self.cluster.shell("postgres").await;
+        for statement in ["DROP DATABASE {} WITH (FORCE)", "CREATE DATABASE {}"] {
+            let statement = sqlx::AssertSqlSafe(statement.replace("{}", &self.name));
+            shell.execute(statement).await.expect("nobody is in the way");
+        }
+    }
 }
 
 impl Cluster {
@@ -124,6 +153,12 @@ impl Cluster {
         }
     }
 
+    fn client(&self, name: &str) -> Command {
+        let mut command = self.programs.command(name);
+        command.args(["-U", "postgres", "-h"]).arg(self.folder.path());
+        command
+    }
+
     fn path(&self) -> String {
         self.folder.path().display().to_string()
     }
@@ -145,6 +180,13 @@ impl Cluster {
         let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
         panic!("the server does not answer: {last:?}\n{log}")
     }
+}
+
+fn done(command: &mut Command) -> String {
+    let output = command.output().expect("it runs");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {told}");
+    String::from_utf8(output.stdout).expect("it is text")
 }
 
 impl Drop for Cluster {

@@ -12,4 +12,5 @@ mod forbidden;
 #[path = "../shared/older.rs"]
 mod older;
 mod push;
+mod restored;
 mod rules;

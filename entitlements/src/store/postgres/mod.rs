@@ -6,6 +6,7 @@
 //! That connection must reach the server itself; a pooler that shares connections between
 //! transactions loses notifications, and changes then arrive half a second later.
 
+mod address;
 #[cfg_attr(feature = "sqlite", expect(clippy::duplicate_mod, reason = "compiled for each driver"))]
 #[path = "../sql/apply.rs"]
 mod apply;
@@ -22,6 +23,7 @@ mod feed;
 #[path = "../sql/rows.rs"]
 mod rows;
 mod watch;
+mod whole;
 
 use std::time::Duration;
 
@@ -32,8 +34,10 @@ use sqlx::postgres::{
 use sqlx::{Connection as _, Postgres as Database};
 
 use super::{Mode, Refusal, StoreError};
+use address::place;
 use backend::Sql;
 use watch::Watch;
+use whole::{IDENTITY, whole};
 
 type Transaction = sqlx::Transaction<'static, Database>;
 
@@ -41,12 +45,7 @@ static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// Opens the database that a URL names.
 pub(super) async fn open(url: &str, mode: Mode) -> Result<Sql, StoreError> {
-    let options: PgConnectOptions = url.parse().map_err(|error| {
-        // What the driver has to say may repeat a part of the URL, and with it a password.
-        let _: sqlx::Error = error;
-        StoreError::address(url, "write `postgres://USER@HOST/DATABASE`")
-    })?;
-    let options = options.application_name("tiergate");
+    let options = address::options(url)?;
     reach(&options).await?;
     let readers = pool(&options, 4);
     let writer = match mode {
@@ -92,15 +91,6 @@ fn pool(options: &PgConnectOptions, connections: u32) -> Pool {
         .connect_lazy_with(options.clone())
 }
 
-/// The database and its host, as a message names them: never with a password.
-fn place(options: &PgConnectOptions) -> String {
-    let database = options.get_database().unwrap_or_else(|| options.get_username());
-    match options.get_socket() {
-        Some(folder) => format!("database `{database}` at `{}`", folder.display()),
-        None => format!("database `{database}` at `{}:{}`", options.get_host(), options.get_port()),
-    }
-}
-
 /// A transaction that changes rows. The lock comes before anything is read: what is checked stays
 /// true, and the next writer waits until the commit.
 async fn writing(writer: &Pool) -> Result<Transaction, StoreError> {
@@ -110,12 +100,17 @@ async fn writing(writer: &Pool) -> Result<Transaction, StoreError> {
     for statement in ["SET LOCAL lock_timeout = '10s'", "SELECT pg_advisory_xact_lock(4711)"] {
         sqlx::query(statement).execute(&mut *transaction).await.map_err(refused)?;
     }
+    // Without its rules a change would be in no feed.
+    whole(&mut *transaction).await?;
     Ok(transaction)
 }
 
 /// A transaction that reads: all of it at one moment.
 async fn snapshot(readers: &Pool) -> Result<Transaction, StoreError> {
-    readers.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(refused)
+    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+    let mut transaction = readers.begin_with(begin).await.map_err(refused)?;
+    whole(&mut *transaction).await?;
+    Ok(transaction)
 }
 
 /// True if the database has not even the table of the schema's versions.
@@ -137,7 +132,7 @@ fn refused(error: sqlx::Error) -> StoreError {
     match (&error, code.as_deref()) {
         // What a rule of the schema forbids, and values that no column takes.
         (sqlx::Error::Database(database), Some(code))
-            if code.starts_with("23") || code.starts_with("22") =>
+            if code.starts_with("23") || code.starts_with("22") || code == TOO_LARGE =>
         {
             let message = database.message();
             let message = match database.constraint() {
@@ -145,6 +140,10 @@ fn refused(error: sqlx::Error) -> StoreError {
                 _ => message.to_owned(),
             };
             Refusal::Forbidden(message).into()
+        }
+        (sqlx::Error::Database(database), Some(NOT_ALLOWED)) => {
+            let message = database.message();
+            Refusal::Forbidden(format!("{message}; GRANT it to the role of the store's URL")).into()
         }
         (sqlx::Error::Database(database), Some(UNDEFINED_TABLE)) => {
             StoreError::Schema(database.message().to_owned())
@@ -171,5 +170,8 @@ fn corrupt(place: &str, error: impl std::fmt::Display) -> StoreError {
 /// Microseconds since 1970 by the database's clock.
 const NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::BIGINT";
 const UNDEFINED_TABLE: &str = "42P01";
+const NOT_ALLOWED: &str = "42501";
+/// A row that is too large for an index.
+const TOO_LARGE: &str = "54000";
 /// The longest that a connection may take.
 const REACHED_WITHIN: Duration = Duration::from_secs(5);

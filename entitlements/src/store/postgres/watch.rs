@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{feed, refused};
+use super::{feed, refused, whole};
 use crate::store::{Feed, Place, StoreError};
 
 /// A connection of its own that listens; the feed is read through it, too, so that an answer is
@@ -21,7 +21,12 @@ impl Watch {
     }
 
     pub(super) async fn position(&mut self) -> Result<Place, StoreError> {
-        let answer = in_time(async { feed::end(self.listener().await?).await }).await;
+        let answer = in_time(async {
+            let listener = self.listener().await?;
+            whole(&mut *listener).await?;
+            feed::end(listener).await.map_err(refused)
+        });
+        let answer = answer.await;
         self.kept(answer)
     }
 
@@ -53,13 +58,14 @@ impl Watch {
 
     /// The changes after a place. What was notified until now is read with them: one reading for
     /// all of it, however much it is.
-    async fn read(&mut self, after: &Place) -> Result<Feed, sqlx::Error> {
+    async fn read(&mut self, after: &Place) -> Result<Feed, StoreError> {
         let listener = self.listener().await?;
         while listener.next_buffered().is_some() {}
-        feed::after(listener, after).await
+        whole(&mut *listener).await?;
+        feed::after(listener, after).await.map_err(refused)
     }
 
-    async fn listener(&mut self) -> Result<&mut PgListener, sqlx::Error> {
+    async fn listener(&mut self) -> Result<&mut PgListener, StoreError> {
         if self.listener.is_none() {
             let pool = PgPoolOptions::new()
                 .max_connections(1)
@@ -67,10 +73,10 @@ impl Watch {
                 .idle_timeout(None)
                 .acquire_timeout(ANSWER_WITHIN)
                 .connect_lazy_with(self.options.clone());
-            let mut listener = PgListener::connect_with(&pool).await?;
+            let mut listener = PgListener::connect_with(&pool).await.map_err(refused)?;
             // A lost connection is told, not mended: what was committed meanwhile is looked for.
             listener.eager_reconnect(false);
-            listener.listen("entitlements").await?;
+            listener.listen("entitlements").await.map_err(refused)?;
             self.listener = Some(listener);
         }
         Ok(self.listener.as_mut().expect("it was put there above"))
@@ -86,9 +92,9 @@ impl Watch {
 }
 
 /// A server that vanished without a word is found out, too.
-async fn in_time<T>(answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
+async fn in_time<T>(answer: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
     match timeout(ANSWER_WITHIN, answer).await {
-        Ok(answer) => answer.map_err(refused),
+        Ok(answer) => answer,
         Err(_) => Err(StoreError::Unavailable("the feed was not answered in time".to_owned())),
     }
 }

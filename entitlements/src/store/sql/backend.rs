@@ -7,9 +7,12 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use sqlx::pool::PoolConnection;
+
 use super::watch::Watch;
 use super::{
-    Connection, MIGRATIONS, Pool, apply, copy, is_no_store, refused, rows, snapshot, writing,
+    Connection, Database, MIGRATIONS, Pool, apply, copy, is_no_store, refused, rows, snapshot,
+    whole, writing,
 };
 use crate::catalog::Catalog;
 use crate::model::time::to_micros;
@@ -38,6 +41,7 @@ impl Sql {
         place: &str,
     ) -> Result<Self, StoreError> {
         fits(&readers, place).await?;
+        whole(&mut *readers.acquire().await.map_err(refused)?).await?;
         let watch = tokio::sync::Mutex::new(watch);
         Ok(Self { readers, writer, watch, catalogs: Mutex::default() })
     }
@@ -46,6 +50,12 @@ impl Sql {
         self.writer.as_ref().ok_or_else(|| {
             Refusal::Forbidden("the store was opened for reading only".to_owned()).into()
         })
+    }
+
+    async fn reader(&self) -> Result<PoolConnection<Database>, StoreError> {
+        let mut reader = self.readers.acquire().await.map_err(refused)?;
+        whole(&mut *reader).await?;
+        Ok(reader)
     }
 
     async fn record(&self, id: &TenantId) -> Result<Option<TenantRecord>, StoreError> {
@@ -96,7 +106,7 @@ impl Store for Sql {
         organization: &'a str,
     ) -> Answer<'a, Option<TenantId>> {
         Box::pin(async move {
-            let mut reader = self.readers.acquire().await.map_err(refused)?;
+            let mut reader = self.reader().await?;
             rows::tenant_of(&mut reader, issuer, organization).await
         })
     }
@@ -107,7 +117,7 @@ impl Store for Sql {
                 "SELECT count(*) FROM (SELECT 1 FROM tenants WHERE status <> 'closed' LIMIT $1) AS open",
             )
             .bind(i64::from(COUNTED))
-            .fetch_one(&self.readers)
+            .fetch_one(&mut *self.reader().await?)
             .await
             .map_err(refused)
             .map(i64::unsigned_abs)
@@ -116,28 +126,28 @@ impl Store for Sql {
 
     fn tenants(&self) -> Answer<'_, Vec<TenantSummary>> {
         Box::pin(async move {
-            let mut reader = self.readers.acquire().await.map_err(refused)?;
+            let mut reader = self.reader().await?;
             rows::tenants(&mut reader).await
         })
     }
 
     fn organizations<'a>(&'a self, tenant: &'a TenantId) -> Answer<'a, Vec<Organization>> {
         Box::pin(async move {
-            let mut reader = self.readers.acquire().await.map_err(refused)?;
+            let mut reader = self.reader().await?;
             rows::organizations(&mut reader, tenant).await
         })
     }
 
     fn mappings(&self) -> Answer<'_, Vec<(Organization, TenantId)>> {
         Box::pin(async move {
-            let mut reader = self.readers.acquire().await.map_err(refused)?;
+            let mut reader = self.reader().await?;
             rows::mappings(&mut reader).await
         })
     }
 
     fn license<'a>(&'a self, id: &'a str) -> Answer<'a, Option<(TenantId, License)>> {
         Box::pin(async move {
-            let mut reader = self.readers.acquire().await.map_err(refused)?;
+            let mut reader = self.reader().await?;
             rows::license(&mut reader, id).await
         })
     }
@@ -148,14 +158,14 @@ impl Store for Sql {
         reference: &'a str,
     ) -> Answer<'a, Option<(TenantId, License)>> {
         Box::pin(async move {
-            let mut reader = self.readers.acquire().await.map_err(refused)?;
+            let mut reader = self.reader().await?;
             rows::license_from(&mut reader, source, reference).await
         })
     }
 
     fn revisions(&self) -> Answer<'_, Vec<(TenantId, u64)>> {
         Box::pin(async move {
-            let mut reader = self.readers.acquire().await.map_err(refused)?;
+            let mut reader = self.reader().await?;
             rows::revisions(&mut reader).await
         })
     }
@@ -211,7 +221,7 @@ impl Store for Sql {
     fn current_digest(&self) -> Answer<'_, Option<String>> {
         Box::pin(async move {
             sqlx::query_scalar("SELECT digest FROM \"current_catalog\"")
-                .fetch_optional(&self.readers)
+                .fetch_optional(&mut *self.reader().await?)
                 .await
                 .map_err(refused)
         })
@@ -220,7 +230,7 @@ impl Store for Sql {
     fn current_catalog(&self) -> Answer<'_, Option<Catalog>> {
         Box::pin(async move {
             let Some(digest) = self.current_digest().await? else { return Ok(None) };
-            let mut reader = self.readers.acquire().await.map_err(refused)?;
+            let mut reader = self.reader().await?;
             rows::catalog(&mut reader, &digest).await
         })
     }
@@ -236,7 +246,7 @@ impl Store for Sql {
 
     fn audit(&self, after: u64, limit: u32) -> Answer<'_, Vec<AuditEntry>> {
         Box::pin(async move {
-            let mut reader = self.readers.acquire().await.map_err(refused)?;
+            let mut reader = self.reader().await?;
             rows::audit(&mut reader, after, limit).await
         })
     }

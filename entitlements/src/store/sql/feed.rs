@@ -2,9 +2,9 @@
 //!
 //! One text for every SQL back end: each compiles it with its own driver.
 
-use sqlx::{Executor, FromRow};
+use sqlx::{AssertSqlSafe, Executor, FromRow};
 
-use super::Database;
+use super::{Database, IDENTITY};
 use crate::model::TenantId;
 use crate::store::{Feed, Place};
 
@@ -21,12 +21,13 @@ struct Entry {
 pub(super) async fn end<'c>(
     connection: impl Executor<'c, Database = Database>,
 ) -> Result<Place, sqlx::Error> {
-    let (store, seq, mark): (String, Option<i64>, Option<String>) = sqlx::query_as(
-        "SELECT s.id, c.seq, c.mark FROM (SELECT id FROM store_identity WHERE one = 1) s
+    let statement = format!(
+        "SELECT s.id, c.seq, c.mark FROM ({}) s
          LEFT JOIN (SELECT seq, mark FROM changes ORDER BY seq DESC LIMIT 1) c ON TRUE",
-    )
-    .fetch_one(connection)
-    .await?;
+        *IDENTITY
+    );
+    let (store, seq, mark): (String, Option<i64>, Option<String>) =
+        sqlx::query_as(AssertSqlSafe(statement)).fetch_one(connection).await?;
     Ok(Place { store, seq: seq.unwrap_or(0).unsigned_abs(), mark: mark.unwrap_or_default() })
 }
 
@@ -36,17 +37,18 @@ pub(super) async fn after<'c>(
     connection: impl Executor<'c, Database = Database>,
     place: &Place,
 ) -> Result<Feed, sqlx::Error> {
-    let rows: Vec<Entry> = sqlx::query_as(
-        // The page is cut out first: a planner that sees one join reads, and sorts, all that is left.
-        "SELECT s.id, c.seq, c.tenant_id, c.mark
-         FROM (SELECT id FROM store_identity WHERE one = 1) s
+    // The page is cut out first: a planner that sees one join reads, and sorts, all that is left.
+    let statement = format!(
+        "SELECT s.id, c.seq, c.tenant_id, c.mark FROM ({}) s
          LEFT JOIN (SELECT seq, tenant_id, mark FROM changes WHERE seq >= $1 ORDER BY seq LIMIT $2) c
          ON TRUE ORDER BY c.seq",
-    )
-    .bind(i64::try_from(place.seq).unwrap_or(i64::MAX))
-    .bind(PAGE + 1)
-    .fetch_all(connection)
-    .await?;
+        *IDENTITY
+    );
+    let rows: Vec<Entry> = sqlx::query_as(AssertSqlSafe(statement))
+        .bind(i64::try_from(place.seq).unwrap_or(i64::MAX))
+        .bind(PAGE + 1)
+        .fetch_all(connection)
+        .await?;
     let more = i64::try_from(rows.len()).is_ok_and(|read| read > PAGE);
     let mut feed = Feed { position: place.clone(), more, ..Feed::default() };
     let same_store = rows.first().is_some_and(|row| row.id == place.store);

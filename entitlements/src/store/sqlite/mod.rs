@@ -179,6 +179,13 @@ fn corrupt(place: &str, error: impl std::fmt::Display) -> StoreError {
     StoreError::Corrupt(format!("{place}: {error}"))
 }
 
+/// A file is replaced as a whole, or by a transaction: it is never seen in part.
+async fn whole<'c>(_: impl sqlx::Executor<'c, Database = Database>) -> Result<(), StoreError> {
+    Ok(())
+}
+
+/// Selects the name of this very store.
+const IDENTITY: &&str = &"SELECT id FROM store_identity WHERE one = 1";
 /// Microseconds since 1970 by the database's clock, which is this host's.
 const NOW: &str = "SELECT CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)";
 /// How long the connection that writes is waited for.
