@@ -47,10 +47,14 @@ impl License {
     /// How the license stands at a moment: its own history and period, whatever the tenant's state.
     ///
     /// A revocation or suspension counts from its own moment on, so that a question about an
-    /// earlier moment is answered as it would have been answered then.
+    /// earlier moment is answered as it would have been answered then. A suspension ends with the
+    /// period and its grace: whoever resumed it afterwards would gain nothing.
     pub fn standing(&self, at: SystemTime) -> Standing {
         if self.revoked_at.is_some_and(|moment| moment <= at) {
             return Standing::Revoked;
+        }
+        if self.grace_ends_at().is_some_and(|end| end <= at) {
+            return Standing::Expired;
         }
         if self.suspended_at.is_some_and(|moment| moment <= at) {
             return Standing::Suspended;
@@ -61,8 +65,7 @@ impl License {
         match self.ends_at {
             None => Standing::Active,
             Some(end) if at < end => Standing::Active,
-            Some(_) if self.grace_ends_at().is_none_or(|end| at < end) => Standing::Grace,
-            Some(_) => Standing::Expired,
+            Some(_) => Standing::Grace,
         }
     }
 
@@ -108,7 +111,7 @@ pub enum Standing {
     Expired,
     /// Before its start.
     Scheduled,
-    /// Suspended; it can be resumed.
+    /// Suspended, and not over; it can be resumed.
     Suspended,
     /// Revoked for good.
     Revoked,

@@ -63,7 +63,7 @@ pub(crate) fn resolve_shared(
     now: SystemTime,
 ) -> EntitlementSet {
     let held = held(catalog, &tenant, now);
-    let (state, blamed) = state::judge(&tenant, &held);
+    let (state, blamed) = state::judge(&tenant, &held, now);
     let tier = state.is_usable().then(|| highest_tier(catalog, &tenant, &held)).flatten();
     let (values, origins) = catalog
         .features()

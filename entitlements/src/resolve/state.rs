@@ -1,6 +1,7 @@
 //! In what state a tenant is as a whole.
 
 use std::fmt;
+use std::time::SystemTime;
 
 use super::Held;
 use crate::model::{LicenseKind, Standing, TenantRecord, TenantStatus};
@@ -75,8 +76,12 @@ impl fmt::Display for State {
     }
 }
 
-/// The state, and the license that made it so.
-pub(super) fn judge(tenant: &TenantRecord, held: &[Held<'_>]) -> (State, Option<usize>) {
+/// The state at a moment, and the license that made it so.
+pub(super) fn judge(
+    tenant: &TenantRecord,
+    held: &[Held<'_>],
+    now: SystemTime,
+) -> (State, Option<usize>) {
     match tenant.status {
         TenantStatus::Closed => return (State::TenantClosed, None),
         TenantStatus::Suspended => return (State::TenantSuspended, None),
@@ -100,7 +105,11 @@ pub(super) fn judge(tenant: &TenantRecord, held: &[Held<'_>]) -> (State, Option<
     if let Some(index) = first(plans().filter(|held| held.standing.is_usable()).collect()) {
         return (State::UnknownPlan, Some(index));
     }
-    if let Some(index) = first(standing(Standing::Suspended).collect()) {
+    let suspended = |begun: bool| {
+        let found = standing(Standing::Suspended);
+        first(found.filter(|held| (license(held).starts_at <= now) == begun).collect())
+    };
+    if let Some(index) = suspended(true) {
         return (State::LicenseSuspended, Some(index));
     }
     // A license to come says more than one that is gone: it tells when service begins.
@@ -108,6 +117,10 @@ pub(super) fn judge(tenant: &TenantRecord, held: &[Held<'_>]) -> (State, Option<
         .min_by_key(|held| (license(held).starts_at, &license(held).id));
     if let Some(held) = next {
         return (State::NotYetValid, Some(held.index));
+    }
+    // One that is held before it begins withholds nothing yet.
+    if let Some(index) = suspended(false) {
+        return (State::LicenseSuspended, Some(index));
     }
     let last = plans()
         .filter(|held| matches!(held.standing, Standing::Expired | Standing::Revoked))

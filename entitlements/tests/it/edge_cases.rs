@@ -144,6 +144,31 @@ fn suspended_is_told_apart_from_every_plan_reason() {
 }
 
 #[test]
+fn a_suspended_license_hides_nothing_outside_its_period() {
+    let held = |license: License| License { suspended_at: Some(time(START)), ..license };
+    let over = time(END) + Duration::from_hours(24);
+    let code = |licenses: Vec<License>, moment| {
+        let denial = at(licenses, moment).usable().expect_err("nothing is usable");
+        (denial.reason, denial.detail)
+    };
+    assert_eq!(code(vec![held(base("mid"))], time(NOW)).0, Reason::LicenseSuspended);
+    let grace = over - Duration::from_micros(1);
+    assert_eq!(code(vec![held(base("mid"))], grace).0, Reason::LicenseSuspended);
+    assert_eq!(code(vec![held(base("mid"))], over).0, Reason::LicenseExpired);
+    let later = |id: &str| {
+        let starts_at = over + Duration::from_hours(240);
+        License { id: id.to_owned(), starts_at, ends_at: None, ..base("high") }
+    };
+    // The one that ended is told no more, and neither is one that is held before it began.
+    for other in [held(base("mid")), held(later("a"))] {
+        let (reason, detail) = code(vec![other, later("b")], over);
+        assert_eq!(reason, Reason::LicenseNotYetValid);
+        assert!(detail.contains("`b`") && detail.contains("2027-01-12"), "{detail}");
+    }
+    assert_eq!(code(vec![held(later("a"))], over).0, Reason::LicenseSuspended);
+}
+
+#[test]
 fn a_revocation_has_neither_grace_nor_skew() {
     let revoked = License { revoked_at: Some(time(NOW)), ..base("mid") };
     assert_eq!(at(vec![revoked.clone()], time(NOW)).state(), State::LicenseRevoked);
