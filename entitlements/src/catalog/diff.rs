@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use super::{Addon, Catalog, OnExpiry, Tier};
 use crate::model::{
-    FeatureKey, License, LicenseKind, Standing, TenantRecord, Value, format_duration,
+    FeatureKey, License, LicenseKind, Standing, TenantRecord, TenantStatus, Value, format_duration,
 };
 use crate::resolve::resolve;
 
@@ -41,8 +41,11 @@ pub struct OrphanedLicense {
 }
 
 /// The licenses of a tenant that count or may count again, and whose plan the catalog does not
-/// know. One that keeps to an older catalog is asked there.
+/// know. One that keeps to an older catalog is asked there; those of a closed tenant never count.
 pub fn orphans(catalog: &Catalog, tenant: &TenantRecord, at: SystemTime) -> Vec<OrphanedLicense> {
+    if tenant.status == TenantStatus::Closed {
+        return Vec::new();
+    }
     let live =
         |license: &&License| !matches!(license.standing(at), Standing::Expired | Standing::Revoked);
     let unknown = |license: &&License| {
@@ -50,10 +53,7 @@ pub fn orphans(catalog: &Catalog, tenant: &TenantRecord, at: SystemTime) -> Vec<
             Some(pin) if pin.digest != catalog.digest() => pin.catalog.as_ref(),
             _ => Some(catalog),
         };
-        catalog.is_none_or(|catalog| match license.kind {
-            LicenseKind::Addon => catalog.addon(&license.plan).is_none(),
-            LicenseKind::Base | LicenseKind::Trial => catalog.tier(&license.plan).is_none(),
-        })
+        catalog.is_none_or(|catalog| !catalog.knows(license.kind, &license.plan))
     };
     let orphan = |license: &License| OrphanedLicense {
         tenant: tenant.id.to_string(),

@@ -50,7 +50,7 @@ pub(crate) use digest::hex;
 pub use document::CatalogError;
 pub use need::{Need, UnknownFeature};
 
-use crate::model::{FeatureKey, Value};
+use crate::model::{FeatureKey, LicenseKind, Value};
 
 /// A checked plans file; cheap to clone.
 #[derive(Clone)]
@@ -180,6 +180,14 @@ impl Catalog {
     /// The add-on of that name.
     pub fn addon(&self, name: &str) -> Option<&Addon> {
         self.0.addons.iter().find(|addon| &*addon.name == name)
+    }
+
+    /// True if a license of this kind may name this plan; the aliases of tiers are followed.
+    pub(crate) fn knows(&self, kind: LicenseKind, plan: &str) -> bool {
+        match kind {
+            LicenseKind::Base | LicenseKind::Trial => self.tier(plan).is_some(),
+            LicenseKind::Addon => self.addon(plan).is_some(),
+        }
     }
 
     /// The feature of that name.

@@ -1,5 +1,7 @@
 //! What can go wrong with a store, by whose fault it is.
 
+use super::orphans::{HeldPlan, in_words};
+
 /// A store did not do what it was asked.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -57,6 +59,12 @@ pub enum Refusal {
         /// Its name.
         name: String,
     },
+    /// Licenses name plans that the catalog does not know, so it does not become the current one.
+    #[error(
+        "the plans do not know what licenses still name: {}; keep the names, as in `[aliases]` for a tier, or revoke the licenses first",
+        in_words(.0)
+    )]
+    Orphans(Vec<HeldPlan>),
     /// A rule of the store forbids it.
     #[error("{0}")]
     Forbidden(String),

@@ -15,7 +15,8 @@
 //!    for anything else implement [`Store`]. Four things to note: [`Store::load`] reads all rows of
 //!    a tenant in one snapshot; [`Store::news`] waits for the feed by whatever the database offers
 //!    and gives up after about a second, because its return is also the sign of life;
-//!    [`Store::apply`] checks, changes and audits in one transaction, with one writer at a time, so
+//!    [`Store::publish`] looks for licenses that would be orphaned in the transaction that makes the
+//!    catalog current; [`Store::apply`] checks, changes and audits in one transaction, with one writer at a time, so
 //!    that the order of the feed is the order of commits; errors of the driver become
 //!    [`StoreError`] at once and never appear in a signature.
 //! 3. Add the scheme to [`open`] and one line to the tests that run [`conformance`].
@@ -40,6 +41,11 @@ mod contents;
 mod error;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod memory;
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "postgres", feature = "testing")),
+    expect(dead_code, reason = "without a back end nobody calls it")
+)]
+mod orphans;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "sqlite")]
@@ -53,6 +59,7 @@ pub use audit::AuditEntry;
 pub use change::{Actor, Change, Organization, Receipt};
 pub use contents::{Contents, Copied, copy};
 pub use error::{Refusal, StoreError};
+pub use orphans::HeldPlan;
 
 use crate::catalog::Catalog;
 use crate::model::{License, LicenseSource, TenantId, TenantRecord, TenantStatus};
@@ -113,7 +120,13 @@ pub trait Store: Send + Sync + 'static {
     /// nothing after about a second at most.
     fn news<'a>(&'a self, after: &'a Place) -> Answer<'a, Feed>;
 
-    /// Keeps a catalog under its digest, and as the current one.
+    /// Keeps a catalog under its digest, so that licenses may pin it. The current one stays current.
+    fn keep<'a>(&'a self, catalog: &'a Catalog, by: &'a Actor, at: SystemTime) -> Answer<'a, ()>;
+
+    /// Keeps a catalog under its digest, and makes it the current one.
+    ///
+    /// It is refused as [`Refusal::Orphans`] if a license would name a plan that nobody knows: one
+    /// that follows the current catalog, and is neither revoked nor over nor of a closed tenant.
     fn publish<'a>(&'a self, catalog: &'a Catalog, by: &'a Actor, at: SystemTime)
     -> Answer<'a, ()>;
 

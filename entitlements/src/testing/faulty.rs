@@ -150,6 +150,10 @@ impl Store for Faulty {
         self.through(self.inner.news(after))
     }
 
+    fn keep<'a>(&'a self, catalog: &'a Catalog, by: &'a Actor, at: SystemTime) -> Answer<'a, ()> {
+        self.written(self.inner.keep(catalog, by, at))
+    }
+
     fn publish<'a>(
         &'a self,
         catalog: &'a Catalog,

@@ -1,9 +1,14 @@
 //! Cases beside the plans, and what changes for whom when plans change.
 
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use entitlements::testing::{PLANS, license};
-use entitlements::{Catalog, License, LicenseKind, PlanCases, TenantRecord, TenantStatus, orphans};
+use entitlements::store::{Actor, Change, Store};
+use entitlements::testing::{PLANS, license, store};
+use entitlements::{
+    Catalog, EntitlementService, License, LicenseKind, PlanCases, Reason, TenantId, TenantRecord,
+    TenantRef, TenantStatus, orphans,
+};
 
 use crate::catalog;
 
@@ -229,4 +234,72 @@ fn a_live_license_that_nobody_knows_is_an_orphan() {
     let left =
         orphans(&aliased, &acme(vec![License { starts_at: at, ..license("lic_1", "three") }]), at);
     assert_eq!(left, []);
+}
+
+/// The shipped plans, with a tier of another name in the place of `high`.
+fn renamed(tier: &str) -> Catalog {
+    Catalog::parse(&PLANS.replace("\"high\"", &format!("\"{tier}\""))).expect("it is right")
+}
+
+/// A store with the shipped plans, and `acme` and `globex` on these tiers; `lic_acme` is a license.
+async fn sold(tiers: [&str; 2]) -> Arc<dyn Store> {
+    let (store, by, at) = (store(), Actor::person("test"), SystemTime::UNIX_EPOCH);
+    store.publish(&catalog(), &by, at).await.expect("it is published");
+    for (tenant, tier) in ["acme", "globex"].into_iter().zip(tiers) {
+        let (id, name): (TenantId, _) = (tenant.parse().expect("a tenant id"), tenant.to_owned());
+        let license = license(&format!("lic_{tenant}"), tier);
+        for change in [
+            Change::AddTenant { id: id.clone(), name, organizations: Vec::new() },
+            Change::GrantLicense { tenant: id, license },
+        ] {
+            store.apply(&change, &by, at).await.expect("it is applied");
+        }
+    }
+    store
+}
+
+/// Longer than the time between two looks at the plans.
+const A_WHILE: Duration = Duration::from_secs(40);
+
+#[tokio::test(start_paused = true)]
+async fn plans_that_orphan_a_license_are_served_and_do_not_become_current() {
+    let store = sold(["high", "mid"]).await;
+    let plans = renamed("upper");
+    let service = EntitlementService::with_store(Arc::clone(&store), plans.clone()).start();
+    tokio::time::sleep(A_WHILE).await;
+    assert!(service.ready() && service.status().catalog_differs);
+    let current = async || store.current_digest().await.expect("it answers").expect("one is there");
+    assert_eq!(current().await, catalog().digest());
+    let ask = async |tenant: &str| {
+        let id: TenantId = tenant.parse().expect("a tenant id");
+        service.entitlements(TenantRef::Id(&id)).await.expect("it is known")
+    };
+    assert_eq!(ask("globex").await.tier(), Some("mid"), "the others are served");
+    let denial = ask("acme").await.usable().expect_err("nobody knows the plan");
+    assert_eq!(denial.reason, Reason::UnknownPlan);
+
+    // Whoever does what the refusal says need not start it again.
+    let license = "lic_acme".to_owned();
+    let revoke = Change::RevokeLicense { license, reason: "another tier".to_owned() };
+    let at = SystemTime::UNIX_EPOCH;
+    store.apply(&revoke, &Actor::person("test"), at).await.expect("it is revoked");
+    tokio::time::sleep(A_WHILE).await;
+    assert_eq!(current().await, plans.digest());
+    assert!(!service.status().catalog_differs);
+}
+
+#[tokio::test(start_paused = true)]
+async fn plans_that_were_refused_do_not_replace_later_ones() {
+    let store = sold(["high", "mid"]).await;
+    let _service = EntitlementService::with_store(Arc::clone(&store), renamed("upper")).start();
+    tokio::time::sleep(A_WHILE).await;
+    let later = Catalog::parse(&PLANS.replace("\"7d\"", "\"8d\"")).expect("it is right");
+    let (by, at) = (Actor::person("test"), SystemTime::UNIX_EPOCH);
+    store.publish(&later, &by, at).await.expect("it knows everybody");
+    tokio::time::sleep(A_WHILE).await;
+    let license = "lic_acme".to_owned();
+    let revoke = Change::RevokeLicense { license, reason: "another tier".to_owned() };
+    store.apply(&revoke, &by, at).await.expect("it is revoked");
+    tokio::time::sleep(A_WHILE).await;
+    assert_eq!(store.current_digest().await.expect("it answers").as_deref(), Some(later.digest()));
 }

@@ -82,7 +82,11 @@ impl StoreArgs {
         // A new store learns the plans from its first change, not only when it is served: later
         // commands need only name the store.
         if let (Some(catalog), None, Mode::ReadWrite) = (&catalog, &stored, mode) {
-            store.publish(catalog, &actor, now()).await.map_err(|error| failed(&error))?;
+            match store.publish(catalog, &actor, now()).await {
+                // Licenses that these plans orphan are repaired with these commands.
+                Ok(()) | Err(StoreError::Refused(Refusal::Orphans(_))) => {}
+                Err(error) => return Err(failed(&error)),
+            }
         }
         let catalog = catalog.or(stored);
         let issuers = config.map(|config| {

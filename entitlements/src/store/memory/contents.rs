@@ -8,7 +8,10 @@ use crate::model::{Effect, License, LicenseKind, Override, TenantId, TenantRecor
 use crate::store::change::{
     Done, license_json, organization_json, override_json, status_json, tenant_json,
 };
-use crate::store::{Actor, AuditEntry, Change, Feed, Organization, Place, Refusal, StoreError};
+use crate::store::orphans::known_to;
+use crate::store::{
+    Actor, AuditEntry, Change, Feed, HeldPlan, Organization, Place, Refusal, StoreError,
+};
 
 #[derive(Clone, Default)]
 pub(super) struct Contents {
@@ -42,6 +45,37 @@ impl Contents {
         let start = usize::try_from(place.seq).unwrap_or(usize::MAX);
         let tenants = self.feed.iter().skip(start).map(|(tenant, _)| tenant.clone()).collect();
         Feed { position: self.place(store, self.feed.len()), tenants, ..Feed::default() }
+    }
+
+    pub(super) fn keep(&mut self, catalog: &Catalog) {
+        let digest = catalog.digest().to_owned();
+        self.catalogs.entry(digest).or_insert_with(|| catalog.clone());
+    }
+
+    pub(super) fn publish(&mut self, catalog: &Catalog, at: SystemTime) -> Result<(), StoreError> {
+        known_to(catalog, self.held(at))?;
+        self.keep(catalog);
+        self.current = Some(catalog.digest().to_owned());
+        Ok(())
+    }
+
+    /// What is named by the licenses that follow the current catalog and are not over.
+    fn held(&self, at: SystemTime) -> Vec<HeldPlan> {
+        let tenants = self.tenants.values().map(|(record, _)| record);
+        let open = tenants.filter(|record| record.status != TenantStatus::Closed);
+        let live = |license: &&License| {
+            license.revoked_at.is_none()
+                && license.pin.is_none()
+                && license.grace_ends_at().is_none_or(|end| end > at)
+        };
+        let mut held: BTreeMap<_, HeldPlan> = BTreeMap::new();
+        for license in open.flat_map(|record| &record.licenses).filter(live) {
+            let (kind, plan) = (license.kind, license.plan.clone());
+            let key = (kind.as_str(), plan.clone());
+            let held = held.entry(key).or_insert(HeldPlan { kind, plan, licenses: 0 });
+            held.licenses += 1;
+        }
+        held.into_values().collect()
     }
 
     pub(super) fn make(

@@ -213,17 +213,17 @@ impl Store for Memory {
         })
     }
 
+    fn keep<'a>(&'a self, catalog: &'a Catalog, _by: &'a Actor, _at: SystemTime) -> Answer<'a, ()> {
+        self.ask(move |contents| contents.keep(catalog))
+    }
+
     fn publish<'a>(
         &'a self,
         catalog: &'a Catalog,
         _by: &'a Actor,
-        _at: SystemTime,
+        at: SystemTime,
     ) -> Answer<'a, ()> {
-        self.ask(move |contents| {
-            let digest = catalog.digest().to_owned();
-            contents.catalogs.entry(digest.clone()).or_insert_with(|| catalog.clone());
-            contents.current = Some(digest);
-        })
+        Box::pin(async move { self.answering()?.publish(catalog, at) })
     }
 
     fn current_digest(&self) -> Answer<'_, Option<String>> {

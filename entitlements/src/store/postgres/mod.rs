@@ -20,6 +20,8 @@ mod copy;
 #[path = "../sql/feed.rs"]
 mod feed;
 #[cfg_attr(feature = "sqlite", expect(clippy::duplicate_mod, reason = "compiled for each driver"))]
+#[path = "../sql/plans.rs"]
+mod plans;
 #[path = "../sql/rows.rs"]
 mod rows;
 mod watch;

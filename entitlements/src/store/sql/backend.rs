@@ -11,11 +11,10 @@ use sqlx::pool::PoolConnection;
 
 use super::watch::Watch;
 use super::{
-    Connection, Database, MIGRATIONS, Pool, apply, copy, is_no_store, refused, rows, snapshot,
+    Connection, Database, MIGRATIONS, Pool, apply, copy, is_no_store, plans, refused, rows, snapshot,
     whole, writing,
 };
 use crate::catalog::Catalog;
-use crate::model::time::to_micros;
 use crate::model::{License, LicenseSource, Pin, TenantId, TenantRecord};
 use crate::store::{
     Actor, Answer, AuditEntry, COUNTED, Change, Contents, Feed, Organization, Place, Receipt,
@@ -88,6 +87,11 @@ impl Sql {
             catalog
         };
         Ok(())
+    }
+
+    /// A pin that pointed into the void may have found its catalog now.
+    fn look_again_for(&self, catalog: &Catalog) {
+        self.remembered().remove(catalog.digest());
     }
 
     fn remembered(&self) -> MutexGuard<'_, HashMap<String, Option<Catalog>>> {
@@ -182,6 +186,14 @@ impl Store for Sql {
         Box::pin(async move { self.watch.lock().await.news(after).await })
     }
 
+    fn keep<'a>(&'a self, catalog: &'a Catalog, by: &'a Actor, at: SystemTime) -> Answer<'a, ()> {
+        Box::pin(async move {
+            plans::keep(self.writer()?, catalog, by, at).await?;
+            self.look_again_for(catalog);
+            Ok(())
+        })
+    }
+
     fn publish<'a>(
         &'a self,
         catalog: &'a Catalog,
@@ -189,31 +201,8 @@ impl Store for Sql {
         at: SystemTime,
     ) -> Answer<'a, ()> {
         Box::pin(async move {
-            let mut transaction = writing(self.writer()?).await?;
-            sqlx::query(
-                "INSERT INTO catalogs (digest, name, body, published_at, published_by)
-                 SELECT $1, $2, $3, $4, $5
-                 WHERE NOT EXISTS (SELECT 1 FROM catalogs WHERE digest = $1)",
-            )
-            .bind(catalog.digest())
-            .bind(catalog.name())
-            .bind(catalog.text())
-            .bind(to_micros(at))
-            .bind(&by.name)
-            .execute(&mut *transaction)
-            .await
-            .map_err(refused)?;
-            sqlx::query(
-                "INSERT INTO \"current_catalog\" (one, digest) VALUES (1, $1)
-                 ON CONFLICT (one) DO UPDATE SET digest = excluded.digest",
-            )
-            .bind(catalog.digest())
-            .execute(&mut *transaction)
-            .await
-            .map_err(refused)?;
-            transaction.commit().await.map_err(refused)?;
-            // A pin that pointed into the void may have found its catalog now.
-            self.remembered().remove(catalog.digest());
+            plans::publish(self.writer()?, catalog, by, at).await?;
+            self.look_again_for(catalog);
             Ok(())
         })
     }

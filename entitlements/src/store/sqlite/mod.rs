@@ -13,6 +13,8 @@ mod backend;
 mod copy;
 #[path = "../sql/feed.rs"]
 mod feed;
+#[path = "../sql/plans.rs"]
+mod plans;
 #[path = "../sql/rows.rs"]
 mod rows;
 mod watch;

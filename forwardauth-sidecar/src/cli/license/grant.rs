@@ -98,8 +98,9 @@ pub(super) async fn grant(
         )));
     }
     if wanted.pin {
-        let published = desk.store.publish(catalog, desk.actor(), at).await;
-        published.map_err(|error| failed(&error))?;
+        // A pin is about one license: which plans are current is not changed by it.
+        let kept = desk.store.keep(catalog, desk.actor(), at).await;
+        kept.map_err(|error| failed(&error))?;
     }
     let grace = match kind {
         LicenseKind::Trial => Duration::ZERO,

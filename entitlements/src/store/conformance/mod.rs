@@ -3,12 +3,13 @@
 //! Each check takes an empty store; [`ALL`] lists them. A back end's test opens a fresh store for
 //! each and runs it.
 
+mod plans;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::{Actor, COUNTED, Change, Organization, Place, Receipt, Refusal, Store, StoreError};
-use crate::catalog::Catalog;
 use crate::model::{
     Effect, License, LicenseKind, LicenseSource, Override, Pin as CatalogPin, TenantId,
     TenantStatus, time::from_micros,
@@ -18,7 +19,7 @@ use crate::model::{
 pub type Check = fn(Arc<dyn Store>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Every check with its name.
-pub const ALL: [(&str, Check); 11] = [
+pub const ALL: [(&str, Check); 12] = [
     ("an empty store", |store| Box::pin(an_empty_store(store))),
     ("tenants", |store| Box::pin(tenants(store))),
     ("organizations", |store| Box::pin(organizations(store))),
@@ -27,7 +28,8 @@ pub const ALL: [(&str, Check); 11] = [
     ("bad licenses", |store| Box::pin(bad_licenses(store))),
     ("the history of a license", |store| Box::pin(history(store))),
     ("overrides", |store| Box::pin(overrides(store))),
-    ("catalogs", |store| Box::pin(catalogs(store))),
+    ("catalogs", |store| Box::pin(plans::catalogs(store))),
+    ("plans that orphan a license", |store| Box::pin(plans::orphans(store))),
     ("the feed", |store| Box::pin(feed(store))),
     ("the audit log", |store| Box::pin(audit(store))),
 ];
@@ -266,34 +268,6 @@ async fn overrides(store: Arc<dyn Store>) {
     assert_eq!(record.overrides[0].revoked_at, Some(moment(1)));
     // A revoked one makes room.
     apply(&store, change(&exception("ovr_6", yes(), 0, Some(10)))).await;
-}
-
-async fn catalogs(store: Arc<dyn Store>) {
-    let plans = |days: u64| {
-        let text = format!(
-            "schema = 1\ncatalog = \"test\"\ntiers = [\"one\"]\n[features]\ndays = {{ type = \"number\" }}\n[matrix]\ndays = [{days}]\n"
-        );
-        Catalog::parse(&text).expect("it is right")
-    };
-    let (old, new) = (plans(7), plans(30));
-    let publish = async |catalog: &Catalog| {
-        let by = Actor::system();
-        store.publish(catalog, &by, moment(0)).await.expect("it is published");
-        let current = store.current_catalog().await.expect("it answers").expect("it is there");
-        assert_eq!(current.digest(), catalog.digest());
-    };
-    publish(&old).await;
-    publish(&new).await;
-    publish(&old).await;
-
-    add(&store, "acme", &[]).await;
-    let pin = Some(CatalogPin { digest: new.digest().to_owned(), catalog: None });
-    let pinned = License { plan: "one".to_owned(), pin, ..license("lic_1") };
-    apply(&store, grant("acme", pinned)).await;
-    let record = store.load(&id("acme")).await.expect("it answers").expect("it is there");
-    let set = crate::resolve(&old, &record, moment(1));
-    let days = set.features().next().map(|(_, value)| value.to_string());
-    assert_eq!(days.as_deref(), Some("30"), "the license keeps to the catalog it names");
 }
 
 async fn feed(store: Arc<dyn Store>) {
