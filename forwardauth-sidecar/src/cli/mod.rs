@@ -8,6 +8,7 @@ pub mod audit;
 pub mod check;
 mod command;
 pub mod config;
+mod effect;
 mod error;
 pub mod explain;
 pub mod license;

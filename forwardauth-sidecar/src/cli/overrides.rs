@@ -10,7 +10,7 @@ use entitlements::{Effect, Feature, FeatureKey, Override, TenantId, TenantRecord
 use serde_json::{Value as Json, json};
 
 use super::store::{Desk, StoreArgs, failed, new_id, now, table, whole_second};
-use super::{CliError, Outcome};
+use super::{CliError, Outcome, effect};
 
 /// What to do with exceptions.
 #[derive(Args, Debug)]
@@ -132,6 +132,10 @@ async fn add(desk: &Desk, wanted: Add, out: &mut dyn Write) -> Result<ExitCode, 
     let receipt = desk.apply(&change).await?;
     let mut json = override_json(&tenant, &exception, at);
     json["revision"] = json!(receipt.revision);
+    let note = effect::note(desk, &tenant, &exception.id, starts_at.max(at)).await;
+    if let Some(note) = &note {
+        json["note"] = json!(note);
+    }
     desk.print(out, &json, |out| {
         let until = exception
             .ends_at
@@ -144,7 +148,11 @@ async fn add(desk: &Desk, wanted: Add, out: &mut dyn Write) -> Result<ExitCode, 
             exception.feature,
             format_time(starts_at),
             receipt.revision
-        )
+        )?;
+        match &note {
+            Some(note) => writeln!(out, "note: {note}"),
+            None => Ok(()),
+        }
     })?;
     Ok(Outcome::Yes.into())
 }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
+use entitlements::store::{self, Mode};
 use serde_json::Value as Json;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{Connection, Executor};
@@ -426,6 +427,25 @@ async fn what_billing_grants_twice_is_one_license_also_after_the_plans_have_chan
     assert_eq!(all.as_array().unwrap().len(), 1);
 }
 
+const CONFIG: &str = r#"
+schema = 1
+plans  = "plans.toml"
+[gateway]
+listen          = "127.0.0.1:4180"
+proxy           = "traefik"
+trusted_proxies = ["127.0.0.1/32"]
+[store]
+url = "sqlite:tiergate.db"
+[[issuer]]
+name = "test"
+url  = "https://id.test/oidc"
+  [[issuer.accept]]
+  path     = "organization"
+  audience = "https://api.test"
+[routes."app.test"]
+"GET /topology" = { scopes = ["traces:read"], features = ["topology_graph"] }
+"#;
+
 const LIMITS: &str = r#"
 schema  = 1
 catalog = "limits"
@@ -539,6 +559,119 @@ async fn plans_that_take_something_away_are_told_with_the_tenants() {
     write(format!("{renamed}\n[aliases]\nhigh = \"upper\"\n"));
     bench.run(&format!("plans check {new} --store {}", bench.url())).await.unwrap();
     bench.run(&line).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_pinned_license_keeps_its_plans_and_leaves_the_current_ones_alone() {
+    let bench = Bench::new();
+    let plans = |days: &str| {
+        let text = entitlements::testing::PLANS.replace("[7,         30,", &format!("[7, {days},"));
+        std::fs::write(bench.plans(), &text).unwrap();
+        entitlements::Catalog::parse(&text).unwrap()
+    };
+    let current = async || {
+        let store = store::open(&bench.url(), Mode::ReadOnly).await.unwrap();
+        store.current_digest().await.unwrap().unwrap()
+    };
+    let first = plans("30");
+    bench.run("tenant add acme").await.unwrap();
+    assert_eq!(current().await, first.digest());
+    let sold = plans("31");
+    let granted = bench.run("license grant acme --tier mid --pin --json").await.unwrap();
+    let granted: Json = serde_json::from_str(&granted).unwrap();
+    assert_eq!(granted["catalog"], sold.digest());
+    assert_eq!(current().await, first.digest(), "one license changes nobody else's plans");
+
+    let days = async || {
+        let shown = bench.run("tenant show acme --json").await.unwrap();
+        serde_json::from_str::<Json>(&shown).unwrap()["features"]["retention_days"].clone()
+    };
+    plans("29");
+    assert_eq!(days().await, 31, "whatever later plans say");
+    bench.run("license grant acme --tier mid").await.unwrap();
+    plans("60");
+    assert_eq!(days().await, 60, "one that is not pinned follows them");
+}
+
+#[tokio::test]
+async fn the_store_of_the_configuration_is_asked_for_orphans() {
+    let bench = Bench::new();
+    let config = bench.folder.path().join("tiergate.toml");
+    std::fs::write(&config, CONFIG).unwrap();
+    let line = format!("plans check --config {}", config.display());
+    let text = bench.run(&line).await.unwrap();
+    assert!(text.contains("there is no store at") && text.contains("no license was"), "{text}");
+    let json: Json = serde_json::from_str(&bench.run(&format!("{line} --json")).await.unwrap())
+        .expect("one object");
+    assert!(json["orphaned"].is_null() && json["note"].is_string(), "{json}");
+    assert!(!bench.folder.path().join("tiergate.db").exists(), "reading creates nothing");
+
+    bench.run("tenant add acme").await.unwrap();
+    bench.run("license grant acme --tier high").await.unwrap();
+    let text = bench.run(&line).await.unwrap();
+    assert!(text.contains("1 tenants, 0 licenses orphaned") && !text.contains("note"), "{text}");
+    let renamed = entitlements::testing::PLANS.replace("\"high\", \"bus", "\"upper\", \"bus");
+    std::fs::write(bench.plans(), renamed).unwrap();
+    let text = bench.run_for_no(&line).await;
+    assert!(text.contains("tenant `acme`") && text.contains("[aliases]"), "{text}");
+    // Without a store only the file is checked.
+    bench.run(&format!("plans check {}", bench.plans().into_string().unwrap())).await.unwrap();
+
+    // Whoever cannot look must not say that nobody is orphaned.
+    std::fs::write(&config, CONFIG.replace("sqlite:tiergate.db", "postgres://t@127.0.0.1:9/t"))
+        .unwrap();
+    let error = bench.run(&line).await.unwrap_err();
+    assert_eq!(format!("{:?}", error.exit_code()), format!("{:?}", ExitCode::from(3)), "{error}");
+    assert!(error.to_string().contains("the store does not answer"), "{error}");
+}
+
+#[tokio::test]
+async fn what_changes_nothing_is_said_to() {
+    let bench = Bench::new();
+    bench.run("tenant add acme").await.unwrap();
+    bench.run("tenant add empty").await.unwrap();
+    let granted = "license grant acme --tier mid --ends 2998-01-01T00:00:00Z --grace 0s";
+    let text = bench.run(granted).await.unwrap();
+    assert!(!text.contains("note:"), "{text}");
+    let why = "--permanent --reason 'a promise'";
+    let nothing = async |line: String, parts: &[&str]| {
+        let text = bench.run(&line).await.unwrap();
+        let notes: Vec<_> = text.lines().filter(|line| line.starts_with("note: ")).collect();
+        assert_eq!(notes.len(), 1, "{line}: {text}");
+        for part in parts {
+            assert!(notes[0].contains(part), "`{part}` is not in: {text}");
+        }
+    };
+    nothing(
+        format!("override add acme retention_days --raise 5 {why}"),
+        &["changes nothing for tenant `acme` from ", "the state is `active`"],
+    )
+    .await;
+    nothing(
+        format!("override add empty retention_days --raise 50 {why}"),
+        &["tenant `empty`", "the state is `no_license`"],
+    )
+    .await;
+    std::fs::write(
+        bench.plans(),
+        format!("{}\n[addons.pack]\nretention_days = 10\n", entitlements::testing::PLANS),
+    )
+    .unwrap();
+    nothing("license grant empty --addon pack".to_owned(), &["the state is `no_license`"]).await;
+    nothing("license grant acme --tier low".to_owned(), &["before 2998-01-01T00:00:00Z"]).await;
+
+    let line = format!("override add acme exchange_replay --deny {why} --json");
+    let json: Json = serde_json::from_str(&bench.run(&line).await.unwrap()).unwrap();
+    assert!(json["note"].as_str().unwrap().starts_with("it changes nothing"), "{json}");
+    // What changes something says no more than before.
+    for line in [
+        format!("override add acme topology_graph --deny {why} --json"),
+        "license grant acme --addon pack --json".to_owned(),
+        "license grant empty --tier low --starts 2999-01-01T00:00:00Z --json".to_owned(),
+    ] {
+        let json: Json = serde_json::from_str(&bench.run(&line).await.unwrap()).unwrap();
+        assert!(json.get("note").is_none(), "{json}");
+    }
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use entitlements::{
 use serde_json::json;
 
 use super::super::store::{Desk, failed, new_id, now, time, whole_second};
-use super::super::{CliError, Outcome};
+use super::super::{CliError, Outcome, effect};
 use super::license_json;
 
 #[derive(Args, Debug)]
@@ -143,6 +143,10 @@ pub(super) async fn grant(
     let mut json = license_json(&wanted.tenant, &license, at);
     json["revision"] = json!(receipt.revision);
     json["changed"] = json!(true);
+    let note = effect::note(desk, &wanted.tenant, &license.id, starts_at.max(at)).await;
+    if let Some(note) = &note {
+        json["note"] = json!(note);
+    }
     desk.print(out, &json, |out| {
         let until = match license.ends_at {
             Some(end) => format!("until {}, grace {}", format_time(end), format_duration(grace)),
@@ -160,6 +164,9 @@ pub(super) async fn grant(
         )?;
         if !license.standing(at).is_usable() {
             writeln!(out, "note: it is {} as of now", license.standing(at))?;
+        }
+        if let Some(note) = &note {
+            writeln!(out, "note: {note}")?;
         }
         Ok(())
     })?;

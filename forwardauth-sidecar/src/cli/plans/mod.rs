@@ -7,10 +7,11 @@ mod diff;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use entitlements::store::{self, Mode};
-use entitlements::{Catalog, CatalogError, TenantRecord, orphans};
+use entitlements::store::{self, Mode, Store};
+use entitlements::{Catalog, CatalogError, StoreError, TenantRecord, orphans};
 use serde_json::json;
 
 use super::store::{every_tenant, failed, now};
@@ -42,7 +43,8 @@ enum Command {
 struct Check {
     #[command(flatten)]
     source: Source,
-    /// A store whose licenses must all name a plan of the file, as in `sqlite:tiergate.db`.
+    /// A store whose licenses must all name a plan of the file, as in `sqlite:tiergate.db`; that of
+    /// the configuration where one is given.
     #[arg(long, value_name = "URL")]
     store: Option<String>,
 }
@@ -118,15 +120,28 @@ fn misplaced(path: &Path, error: &CatalogError) -> CliError {
 
 async fn check(args: &Check, out: &mut dyn Write) -> Result<ExitCode, CliError> {
     let catalog = args.source.catalog()?;
-    let store = StoreOf { config: None, store: args.store.clone() };
+    let named = StoreOf { config: args.source.config.clone(), store: args.store.clone() };
+    let mut none = None;
+    let records = match named.open().await? {
+        Some(Ok(store)) => Some(every_tenant(store.as_ref()).await?),
+        // A configuration is checked before it is served for the first time, too.
+        Some(Err(error @ StoreError::Missing { .. })) if args.store.is_none() => {
+            none = Some(format!("{error}; no license was checked"));
+            None
+        }
+        Some(Err(error)) => return Err(failed(&error)),
+        None => None,
+    };
     let at = now();
-    let records = store.tenants().await?;
     let orphaned: Vec<_> =
         records.iter().flatten().flat_map(|record| orphans(&catalog, record, at)).collect();
     if args.source.json {
         let mut answer = as_json(&catalog);
         if records.is_some() {
             answer["orphaned"] = orphaned.iter().map(diff::orphan_json).collect();
+        }
+        if let Some(none) = &none {
+            answer["note"] = json!(none);
         }
         writeln!(out, "{answer:#}")?;
     } else {
@@ -145,6 +160,9 @@ async fn check(args: &Check, out: &mut dyn Write) -> Result<ExitCode, CliError> 
         for orphan in &orphaned {
             writeln!(out, "{}", diff::orphan_text(orphan))?;
         }
+        if let Some(none) = &none {
+            writeln!(out, "note: {none}")?;
+        }
     }
     Ok(if orphaned.is_empty() { Outcome::Yes } else { Outcome::No }.into())
 }
@@ -152,6 +170,13 @@ async fn check(args: &Check, out: &mut dyn Write) -> Result<ExitCode, CliError> 
 impl StoreOf {
     /// Every tenant of the store; nothing where none is named.
     async fn tenants(&self) -> Result<Option<Vec<TenantRecord>>, CliError> {
+        let Some(store) = self.open().await? else { return Ok(None) };
+        let store = store.map_err(|error| failed(&error))?;
+        every_tenant(store.as_ref()).await.map(Some)
+    }
+
+    /// The store, or why it cannot be opened; nothing where none is named.
+    async fn open(&self) -> Result<Option<Result<Arc<dyn Store>, StoreError>>, CliError> {
         let url = match (&self.store, &self.config) {
             (Some(url), _) => url.clone(),
             (None, Some(path)) => Config::load(path, &Environment::of_process())
@@ -161,8 +186,7 @@ impl StoreOf {
                 .to_owned(),
             (None, None) => return Ok(None),
         };
-        let store = store::open(&url, Mode::ReadOnly).await.map_err(|error| failed(&error))?;
-        every_tenant(store.as_ref()).await.map(Some)
+        Ok(Some(store::open(&url, Mode::ReadOnly).await))
     }
 }
 
