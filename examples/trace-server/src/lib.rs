@@ -68,7 +68,8 @@
 //! spans and 4 MiB of what was written last, once for those who see payloads and once for those who see
 //! sizes, and two events for each reader; a span of over 64 KiB shows its ids only. A reader that is
 //! too slow gets `event: missed` with the number of spans. A live stream ends after 15 minutes and its reader comes back by itself, so
-//! that the gateway judges it anew.
+//! that the gateway judges it anew: one that was opened before a downgrade goes on until then
+//! (`Options::stream_life`, 15 minutes in the program).
 //!
 //! # Refusals
 //!

@@ -7,6 +7,7 @@ mod cluster;
 mod command;
 mod credentials;
 mod denials;
+mod entitled;
 mod forwarded;
 mod harness;
 mod life;

@@ -149,13 +149,17 @@ impl Serving {
         exchange(self.gateway, &question.bytes()).await
     }
 
+    pub(crate) async fn admin(&self, path: &str) -> Answer {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n");
+        exchange(self.admin, request.as_bytes()).await
+    }
+
     pub(crate) async fn ready(&self) -> u16 {
-        let request = b"GET /readyz HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n";
-        exchange(self.admin, request).await.status
+        self.admin("/readyz").await.status
     }
 
     /// Ends it, and tells what it logged.
-    fn kill(mut self) -> String {
+    pub(crate) fn kill(mut self) -> String {
         let _ = self.child.kill();
         let mut log = std::mem::take(&mut self.before);
         self.log.read_to_string(&mut log).expect("text");

@@ -47,7 +47,8 @@ pub(super) struct Grant {
     /// Where the license comes from, if not from a person; it needs a name there.
     #[arg(long, requires = "source_ref", value_parser = ["billing", "import"])]
     source: Option<String>,
-    /// The name that the license has at its source: granting it again changes nothing.
+    /// The name that the license has at its source: granting it again changes nothing, and granting
+    /// it with another end or plan is refused, never merged: revoke it, and grant a new name.
     #[arg(long, value_name = "REF", requires = "source")]
     source_ref: Option<String>,
 }
