@@ -35,7 +35,7 @@ async fn an_override_gives_and_takes_until_its_second() {
     let ask = async |path: &str| gateway.get(path, Some(&token)).await;
     assert_eq!(ask("/replay").await.verdict(), "403 not_in_plan");
 
-    let end = gateway.clock.now() + Duration::from_secs(60);
+    let end = gateway.clock.now() + Duration::from_mins(1);
     add(&gateway, "ovr_1", "exchange_replay", Effect::Raise("yes".to_owned()), Some(end));
     let answer = ask("/replay").await;
     assert_eq!(answer.verdict(), "200");

@@ -22,6 +22,7 @@ mod feed;
 #[cfg_attr(feature = "sqlite", expect(clippy::duplicate_mod, reason = "compiled for each driver"))]
 #[path = "../sql/plans.rs"]
 mod plans;
+#[cfg_attr(feature = "sqlite", expect(clippy::duplicate_mod, reason = "compiled for each driver"))]
 #[path = "../sql/rows.rs"]
 mod rows;
 mod watch;
