@@ -11,8 +11,8 @@ use sqlx::pool::PoolConnection;
 
 use super::watch::Watch;
 use super::{
-    Connection, Database, MIGRATIONS, Pool, apply, copy, is_no_store, plans, refused, rows, snapshot,
-    whole, writing,
+    Connection, Database, MIGRATIONS, Pool, apply, copy, is_no_store, plans, refused, rows,
+    snapshot, whole,
 };
 use crate::catalog::Catalog;
 use crate::model::{License, LicenseSource, Pin, TenantId, TenantRecord};
