@@ -3,13 +3,51 @@
 //! What needs only rows and a moment is asked of [`resolve`]; what happens between a change and the
 //! next question is asked of a service. The details of each rule are in `resolve`, `outage` and
 //! `service`, and in the conformance suite of the stores.
+//!
+//! Tested elsewhere, because it takes more than this crate's rows:
+//!
+//! - A change that a cache has not heard of, also over an interruption, a restart and a restored
+//!   backup: `service`, `outage`, and `push` among the tests with PostgreSQL; through the gateway
+//!   in the sidecar's `tests/e2e/life.rs`.
+//! - A store that is away at the start, or at the first question of a tenant: `outage`, `snapshot`.
+//! - Plans that no longer know what is sold: `plans`, as orphans of a live store.
+//! - A tenant's status, what is missing and what is not known are three answers: `resolve` here,
+//!   the order of refusals in `tests/it/gate.rs` of auth-core, and 401, 403 and 503 in the
+//!   sidecar's `tests/it/denials.rs`.
+//! - Every door gives the same answer: the matrix is asked through Traefik and on the command line
+//!   in the sidecar's `tests/e2e/matrix.rs`.
+//! - Every store keeps the same contract: `store::conformance`, run by `sqlite` and by the tests with
+//!   PostgreSQL.
+//! - Clocks that do not agree: tokens have a leeway, tested in `tests/it/rejects/time.rs` of
+//!   auth-core; a store's rows have none, which is tested here; a writer whose clock is ahead is in
+//!   `tests/shared/clocks.rs`.
+//!
+//! What other systems stumble over and this one does not have:
+//!
+//! - License files. Every license is a row of the store, so that no file can lapse while a row is
+//!   good, and no key or list of revoked files has to be renewed by hand. The one file that is read
+//!   without a store is the snapshot, whose age is tested in `snapshot`.
+//! - A clock that is set back to prolong a license. It takes the rights of whoever runs the gateway;
+//!   there is no mark of the latest moment seen. What a clock that is set back does to the age of a
+//!   snapshot is tested in `snapshot`.
+//! - Events that are sent when a license begins or ends: nothing is sent. Whoever asks is answered
+//!   as of the second of the question, and [`EntitlementSet::valid_until`] tells the next one.
+//! - A list of all features that is slow because each is computed when it is asked: they are
+//!   resolved together, once for each change.
+//! - Protocols for flags and decisions with validators, streams and suites of their own: none is
+//!   spoken. A stream that is open when its tenant is downgraded is judged again when it is opened
+//!   again; the application may ask in between.
+//! - Screens on which saving does nothing: there is no screen, and a command that is refused says so.
+//! - Counted use: a number is a limit, and whoever enforces it counts.
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use entitlements::store::Change;
 use entitlements::testing::{PLANS, license};
 use entitlements::{
-    Catalog, Effect, EntitlementSet, License, LicenseKind, Override, Reason, State, TenantRecord,
-    TenantStatus, parse_time, resolve,
+    Catalog, Effect, EntitlementService, EntitlementSet, License, LicenseKind, Override, Reason,
+    State, TenantRecord, TenantRef, TenantStatus, parse_time, resolve,
 };
 
 use crate::catalog;
@@ -76,12 +114,86 @@ fn expiry_does_not_shut_out_who_needs_no_license() {
 #[test]
 fn grace_and_trial_never_make_a_permanent_unlock() {
     let trial = with_grace("business", LicenseKind::Trial);
-    assert_eq!(at(vec![trial.clone()], time(END)).state(), State::Expired);
-    // Two licenses that end one after the other do not add their graces.
-    let earlier = License { ends_at: Some(time(NOW)), ..base("mid") };
-    let set = at(vec![earlier, trial], time(NOW) + Duration::from_hours(24));
-    assert_eq!(set.tier(), Some("business"), "the trial itself still runs");
-    assert_eq!(set.state(), State::Active);
+    assert_eq!(at(vec![trial], time(END)).state(), State::Expired);
+}
+
+/// What the licenses come to at each of these moments, counted from [`END`].
+#[track_caller]
+fn after_the_end(licenses: &[License], expected: &[(Duration, State, Option<&str>)]) {
+    for (later, state, tier) in expected {
+        let set = at(licenses.to_vec(), time(END) + *later);
+        assert_eq!((set.state(), set.tier()), (*state, *tier), "{later:?} after the end");
+    }
+}
+
+fn hour(number: u64) -> Duration {
+    Duration::from_hours(number)
+}
+
+fn just_before(number: u64) -> Duration {
+    hour(number).saturating_sub(Duration::from_micros(1))
+}
+
+fn ending(later: Duration, license: License) -> License {
+    License { ends_at: Some(time(END) + later), ..license }
+}
+
+#[test]
+fn graces_count_from_the_end_of_each_license_and_never_add_up() {
+    // The dearer one ends first. Its grace is over although the other one's is not.
+    let both = [base("high"), ending(hour(12), base("low"))];
+    after_the_end(
+        &both,
+        &[
+            (hour(0), State::Active, Some("high")),
+            (hour(12), State::Grace, Some("high")),
+            (just_before(24), State::Grace, Some("high")),
+            (hour(24), State::Grace, Some("low")),
+            (just_before(36), State::Grace, Some("low")),
+            (hour(36), State::Expired, None),
+        ],
+    );
+    // One after the other, without a gap: the first grace is over when the second begins, and two
+    // graces are no longer than one.
+    let second = License { starts_at: time(END), ..ending(hour(48), base("low")) };
+    after_the_end(
+        &[base("high"), second],
+        &[
+            (just_before(24), State::Active, Some("high")),
+            (hour(24), State::Active, Some("low")),
+            (hour(48), State::Grace, Some("low")),
+            (just_before(72), State::Grace, Some("low")),
+            (hour(72), State::Expired, None),
+        ],
+    );
+}
+
+#[test]
+fn a_trial_after_a_license_in_grace_prolongs_nothing() {
+    let trial = |hours| {
+        let trial = with_grace("business", LicenseKind::Trial);
+        License { starts_at: time(END), ..ending(hour(hours), trial) }
+    };
+    // It ends within the grace, which goes on and ends when it would have ended without it.
+    after_the_end(
+        &[base("mid"), trial(12)],
+        &[
+            (hour(0), State::Active, Some("business")),
+            (just_before(12), State::Active, Some("business")),
+            (hour(12), State::Grace, Some("mid")),
+            (just_before(24), State::Grace, Some("mid")),
+            (hour(24), State::Expired, None),
+        ],
+    );
+    // It outlives the grace: neither its own end nor the license's brings another one.
+    after_the_end(
+        &[base("mid"), trial(48)],
+        &[
+            (hour(24), State::Active, Some("business")),
+            (just_before(48), State::Active, Some("business")),
+            (hour(48), State::Expired, None),
+        ],
+    );
 }
 
 #[test]
@@ -176,10 +288,9 @@ fn a_revocation_has_neither_grace_nor_skew() {
     assert_eq!(at(vec![revoked], before).state(), State::Active);
 }
 
-#[test]
-fn an_override_ends_by_the_clock_and_everybody_asks_the_same_rows() {
-    let mut record = holding(vec![base("low")]);
-    record.overrides.push(Override {
+#[tokio::test]
+async fn an_override_ends_by_the_clock_and_everybody_asks_the_same_rows() {
+    let exception = Override {
         id: "ovr_1".to_owned(),
         feature: "exchange_replay".parse().expect("a feature"),
         effect: Effect::Raise("yes".to_owned()),
@@ -189,21 +300,57 @@ fn an_override_ends_by_the_clock_and_everybody_asks_the_same_rows() {
         ticket: None,
         created_by: "sue".to_owned(),
         revoked_at: None,
-    });
-    let before = resolve(&catalog(), &record, time(NOW) - Duration::from_micros(1));
-    assert_eq!(
-        (value(&before, "exchange_replay").as_str(), before.valid_until()),
-        ("yes", Some(time(NOW)))
-    );
-    assert_eq!(value(&resolve(&catalog(), &record, time(NOW)), "exchange_replay"), "no");
+    };
+    let mut record = holding(vec![license("lic_acme_low", "low")]);
+    record.overrides.push(exception.clone());
+    let clock = Arc::new(Mutex::new(time(START)));
+    let (service, store) = EntitlementService::in_memory_builder(catalog())
+        .clock({
+            let clock = Arc::clone(&clock);
+            move || *clock.lock().expect("nobody panics")
+        })
+        .tenants([("acme", "low")])
+        .build_with_store();
+    let tenant = record.id.clone();
+    store.apply(&Change::AddOverride { tenant: tenant.clone(), exception }).expect("it is applied");
+    let need = catalog().need("exchange_replay").expect("a feature");
+    let organization = TenantRef::Organization { issuer: "https://id.test", organization: "acme" };
+    service.entitlements(organization).await.expect("now it is at hand, too");
+    let instant = Duration::from_micros(1);
+    for (moment, expected, until) in [
+        (time(START) - instant, "no", Some(START)),
+        (time(START), "yes", Some(NOW)),
+        (time(NOW) - instant, "yes", Some(NOW)),
+        (time(NOW), "no", None),
+        // What was resolved for a later moment is not kept for an earlier one.
+        (time(START), "yes", Some(NOW)),
+    ] {
+        *clock.lock().expect("nobody panics") = moment;
+        let pure = resolve(&catalog(), &record, moment);
+        assert_eq!(
+            (value(&pure, "exchange_replay").as_str(), pure.valid_until()),
+            (expected, until.map(time))
+        );
+        for asked in [TenantRef::Id(&tenant), organization] {
+            let cached = service.cached(asked).expect("it is at hand");
+            let entitlements = service.entitlements(asked).await.expect("it is known");
+            let later = service.entitlements_at(asked, moment).await.expect("it is known");
+            for set in [&cached, &entitlements, &later] {
+                assert_eq!(value(set, "exchange_replay"), expected);
+                assert!(set.features().eq(pure.features()));
+                assert_eq!((set.state(), set.valid_until()), (pure.state(), pure.valid_until()));
+                assert_eq!(set.explain(), pure.explain());
+            }
+            let checked = service.check(asked, &need).await.expect("it is known");
+            assert_eq!(checked.map(drop), pure.require(&need));
+        }
+    }
 }
 
 mod between_a_change_and_the_next_question {
-    use std::sync::Arc;
-
-    use entitlements::store::{Actor, Change, Store};
+    use entitlements::store::{Actor, Store};
     use entitlements::testing::{Faulty, store};
-    use entitlements::{EntitlementService, LicenseSource, TenantId, TenantRef};
+    use entitlements::{LicenseSource, TenantId};
 
     use super::*;
 
