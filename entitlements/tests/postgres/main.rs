@@ -3,6 +3,7 @@
 //! Every test here needs the programs of PostgreSQL 15 or newer and is therefore left out by a
 //! plain `cargo test`, which says so.
 
+mod changes;
 #[path = "../shared/clocks.rs"]
 mod clocks;
 mod cluster;

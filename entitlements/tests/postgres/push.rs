@@ -13,6 +13,7 @@ use entitlements::{
 use sqlx::{Executor, PgConnection};
 use tokio::time::Instant;
 
+use crate::changes;
 use crate::cluster::Database;
 
 fn catalog() -> Catalog {
@@ -116,10 +117,12 @@ async fn a_lost_notification_loses_no_change() {
         )
         .await
         .expect("notifications are off");
-    for served in [false, true, false] {
-        set_served(&mut shell, served).await;
-        let took = enforced(&service, served, Duration::from_secs(3)).await;
-        println!("enforced without a notification after {took:?}");
+    changes::prepare(&mut shell, &service).await;
+    for (number, (statement, expected)) in changes::ROUND.iter().enumerate() {
+        changes::make(&mut shell, statement, number).await;
+        let limit = Duration::from_secs(3);
+        let took = changes::enforced(&service, "org_1", expected, limit).await;
+        println!("enforced without a notification after {took:?}: {expected}");
     }
 }
 
@@ -131,6 +134,7 @@ async fn a_killed_connection_loses_no_change() {
     filled(&database).await;
     let service = replica(&database).await;
     let mut shell = database.shell().await;
+    changes::prepare(&mut shell, &service).await;
     // Nothing older is ever put in the place of something newer.
     let over = Arc::new(AtomicBool::new(false));
     let watcher = tokio::spawn({
@@ -145,31 +149,42 @@ async fn a_killed_connection_loses_no_change() {
             }
         }
     });
-    for round in 0..12 {
+    // Each change twice, at different moments beside the loss of the connection.
+    let twice = changes::ROUND.iter().chain(&changes::ROUND);
+    for (round, (statement, expected)) in twice.enumerate() {
         let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                     WHERE application_name = 'tiergate' AND datname = current_database()";
-        let served = round % 2 == 1;
-        if round % 3 == 0 {
-            set_served(&mut shell, served).await;
-            shell.execute(kill).await.expect("they are thrown out");
-        } else {
+        let pause = match (round + round / changes::ROUND.len()) % 3 {
+            0 => None,
+            1 => Some(Duration::ZERO),
+            _ => Some(Duration::from_millis(15 * (round as u64 % 12))),
+        };
+        if let Some(pause) = pause {
             // It may still be on its way back from the round before.
             while shell.execute(kill).await.expect("they are thrown out").rows_affected() == 0 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
-            tokio::time::sleep(Duration::from_millis(20 * round)).await;
-            set_served(&mut shell, served).await;
+            tokio::time::sleep(pause).await;
+            changes::make(&mut shell, statement, round).await;
+        } else {
+            changes::make(&mut shell, statement, round).await;
+            shell.execute(kill).await.expect("they are thrown out");
         }
-        enforced(&service, served, Duration::from_secs(5)).await;
+        changes::enforced(&service, "org_1", expected, Duration::from_secs(5)).await;
     }
     over.store(true, Ordering::Relaxed);
     watcher.await.expect("revisions only grew");
-    let newest = service.cached(TenantRef::Id(&acme())).expect("it is at hand").revision();
     let revision: i64 = sqlx::query_scalar("SELECT revision FROM tenants WHERE id = 'acme'")
         .fetch_one(&mut shell)
         .await
         .expect("it is there");
-    assert_eq!(newest, revision.unsigned_abs());
+    // Whom an organization names is asked for again at once, the rows arrive with the news.
+    let started = Instant::now();
+    let newest = || service.cached(TenantRef::Id(&acme())).expect("it is at hand").revision();
+    while newest() != revision.unsigned_abs() {
+        assert!(started.elapsed() < Duration::from_secs(5), "{} of {revision}", newest());
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -178,6 +193,9 @@ async fn a_restarted_server_loses_no_change() {
     let database = Database::alone().await;
     filled(&database).await;
     let service = replica(&database).await;
+    let mut shell = database.shell().await;
+    changes::prepare(&mut shell, &service).await;
+    drop(shell);
     database.cluster.stop();
 
     // What is known goes on, and is soon said to be stale; who was never seen is no "no".
@@ -196,7 +214,7 @@ async fn a_restarted_server_loses_no_change() {
 
     database.cluster.run();
     let mut shell = database.shell().await;
-    set_served(&mut shell, false).await;
+    changes::make_all(&mut shell).await;
     let took = enforced(&service, false, Duration::from_secs(8)).await;
     println!("enforced {took:?} after the server was back");
     let started = Instant::now();
@@ -215,9 +233,12 @@ async fn a_restarted_server_loses_no_change() {
             .code(),
         "unknown_tenant"
     );
-    // And notifications arrive again.
-    set_served(&mut shell, true).await;
-    enforced(&service, true, Duration::from_secs(3)).await;
+    changes::all_enforced(&mut shell, &service, Duration::from_secs(3)).await;
+    // And notifications arrive again, of changes of every kind.
+    for (number, (statement, expected)) in changes::ROUND.iter().enumerate() {
+        changes::make(&mut shell, statement, number).await;
+        changes::enforced(&service, "org_1", expected, Duration::from_secs(3)).await;
+    }
 }
 
 /// A backup that is played back: the store went back, and what is there now counts. Also if its feed

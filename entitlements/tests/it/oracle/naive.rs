@@ -139,7 +139,7 @@ fn state(tenant: &TenantRecord, now: SystemTime) -> State {
 }
 
 /// When a license that is gone went.
-pub(super) fn gone(license: &License, now: SystemTime) -> Option<u128> {
+fn gone(license: &License, now: SystemTime) -> Option<u128> {
     match word(license, now) {
         "revoked" => license.revoked_at.map(seconds),
         _ => over(license),
