@@ -3,7 +3,10 @@
 mod catalog;
 #[path = "../shared/clocks.rs"]
 mod clocks;
+mod copy;
 mod edge_cases;
+#[path = "../shared/everything.rs"]
+mod everything;
 #[path = "../shared/forbidden.rs"]
 mod forbidden;
 mod interrupted;

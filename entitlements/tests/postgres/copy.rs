@@ -1,100 +1,15 @@
 //! From SQLite to PostgreSQL and back: nothing is lost.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
-use entitlements::store::{self, Actor, Change, Mode, Organization, Store};
-use entitlements::testing::{PLANS, license};
-use entitlements::{
-    Catalog, Effect, License, LicenseKind, LicenseSource, Override, Pin, StoreError, TenantId,
-    TenantStatus, parse_time,
-};
+use entitlements::StoreError;
+use entitlements::store::{self, Actor, Change, Mode, Store};
 
 use crate::cluster::Database;
-
-fn id(text: &str) -> TenantId {
-    text.parse().expect("it is a tenant id")
-}
-
-fn start() -> SystemTime {
-    parse_time("2026-11-22T12:00:00.123456Z").expect("it is a time")
-}
+use crate::everything::{id, lived_in, rare_columns, start};
 
 async fn opened(url: &str) -> Arc<dyn Store> {
     store::open(url, Mode::ReadWrite).await.expect("it can be opened")
-}
-
-/// Something of everything, with a history.
-async fn lived_in(store: &dyn Store) {
-    let plans = Catalog::parse(PLANS).expect("the shipped plans are right");
-    let old = Catalog::parse(&PLANS.replacen("7d", "8d", 1)).expect("it is right, too");
-    let by = Actor::person("süe");
-    for catalog in [&old, &plans] {
-        store.publish(catalog, &by, start()).await.expect("it is published");
-    }
-    let organization = |name: &str| Organization {
-        issuer: "https://id.test/oidc".to_owned(),
-        id: name.to_owned(),
-    };
-    let add = |name: &str| Change::AddTenant {
-        id: id(name),
-        name: format!("{name} — Größe 'n' \"Co\""),
-        organizations: vec![organization(&format!("org_{name}"))],
-    };
-    let exception = |name: &str, end: Option<u64>| Override {
-        id: name.to_owned(),
-        feature: "exchange_replay".parse().expect("it is a feature"),
-        effect: Effect::Raise("yes".to_owned()),
-        starts_at: start(),
-        ends_at: end.map(|seconds| start() + Duration::from_secs(seconds)),
-        reason: "a promise".to_owned(),
-        ticket: None,
-        created_by: "süe".to_owned(),
-        revoked_at: None,
-    };
-    let why = || "unpaid".to_owned();
-    let pin = Some(Pin { digest: old.digest().to_owned(), catalog: None });
-    let changes = [
-        add("acme"),
-        add("globex"),
-        add("gone"),
-        Change::GrantLicense {
-            tenant: id("acme"),
-            license: License {
-                pin,
-                source: LicenseSource::Billing,
-                source_ref: Some("sub_1".to_owned()),
-                ends_at: Some(start() + Duration::from_hours(1000)),
-                grace: Duration::from_hours(24),
-                ..license("lic_1", "mid")
-            },
-        },
-        Change::GrantLicense {
-            tenant: id("acme"),
-            license: License {
-                kind: LicenseKind::Trial,
-                ends_at: Some(start() + Duration::from_hours(1)),
-                ..license("lic_2", "high")
-            },
-        },
-        Change::GrantLicense { tenant: id("globex"), license: license("lic_3", "business") },
-        Change::SuspendLicense { license: "lic_3".to_owned(), reason: why() },
-        Change::RevokeLicense { license: "lic_2".to_owned(), reason: why() },
-        // The revoked one overlaps with the one that took its place, and comes after it by id.
-        Change::AddOverride { tenant: id("acme"), exception: exception("ovr_b", Some(10)) },
-        Change::RevokeOverride { id: "ovr_b".to_owned(), reason: "over".to_owned() },
-        Change::AddOverride { tenant: id("acme"), exception: exception("ovr_a", None) },
-        Change::UnmapOrganization { organization: organization("org_gone") },
-        Change::SetTenantStatus {
-            tenant: id("gone"),
-            status: TenantStatus::Closed,
-            reason: Some(why()),
-        },
-    ];
-    for (second, change) in (0..).zip(&changes) {
-        let at = start() + Duration::from_secs(second);
-        store.apply(change, &by, at).await.expect("it is applied");
-    }
 }
 
 #[tokio::test]
@@ -105,11 +20,12 @@ async fn from_sqlite_to_postgres_and_back() {
     let database = Database::new().await;
     let first = opened(&sqlite("first.db")).await;
     lived_in(first.as_ref()).await;
+    rare_columns(first.as_ref(), &sqlite("first.db")).await;
     let second = opened(&database.url()).await;
     let third = opened(&sqlite("third.db")).await;
 
     let there = store::copy(first.as_ref(), second.as_ref()).await.expect("it is copied");
-    assert_eq!((there.audit_entries, there.changed_meanwhile.len()), (13, 0));
+    assert_eq!((there.audit_entries, there.changed_meanwhile.len()), (14, 0));
     let counts: Vec<_> =
         there.counts.iter().map(|(table, rows)| format!("{table} {rows}")).collect();
     assert_eq!(
@@ -119,14 +35,31 @@ async fn from_sqlite_to_postgres_and_back() {
             "tenant_organizations 2",
             "catalogs 2",
             "current_catalog 1",
-            "licenses 3",
+            "licenses 4",
             "overrides 2",
-            "audit_log 13",
-            "audit_anchors 0"
+            "audit_log 14",
+            "audit_anchors 2"
         ]
     );
     let back = store::copy(second.as_ref(), third.as_ref()).await.expect("it is copied back");
     assert_eq!(back.digest, there.digest);
+    // Rows and digests agree in both directions, and the database itself has what nobody else reads.
+    let kept = first.contents().await.expect("it answers");
+    assert_eq!(kept.digest(), there.digest);
+    for copy in [&second, &third] {
+        assert_eq!(copy.contents().await.expect("it answers"), kept);
+    }
+    let rare: (Vec<u8>, String, i64, i64, i64) = sqlx::query_as(
+        "SELECT signed_doc, key_id,
+                (SELECT count(*) FROM audit_log WHERE request_id = 'req — 1'),
+                (SELECT count(*) FROM overrides WHERE ticket = 'ACME-7'),
+                (SELECT count(*) FROM audit_anchors WHERE octet_length(signature) > 0)
+         FROM licenses WHERE id = 'lic_file'",
+    )
+    .fetch_one(&mut database.shell().await)
+    .await
+    .expect("it is there");
+    assert_eq!(rare, (vec![0, 0xff, 0x0a, 0], "key — 1".to_owned(), 1, 2, 2));
     for tenant in ["acme", "globex", "gone"] {
         let read = first.load(&id(tenant)).await.expect("it answers");
         assert!(read.is_some());

@@ -8,6 +8,8 @@ mod changes;
 mod clocks;
 mod cluster;
 mod copy;
+#[path = "../shared/everything.rs"]
+mod everything;
 #[path = "../shared/forbidden.rs"]
 mod forbidden;
 #[path = "../shared/older.rs"]
