@@ -21,9 +21,10 @@ mod verify;
 use std::{path::Path, process::ExitCode};
 
 const HELP: &str = "\
-usage: benches [engine|verify|gateway|memory|traefik|store]... [--traefik PROGRAM]
+usage: benches [engine|verify|gateway|memory|traefik|store]... [--traefik PROGRAM] [--tenants N,N,...]
 
-All of them if none is named; `traefik` needs its program.";
+All of them if none is named; `traefik` needs its program. `store` grows to 1000, 10000 and 100000
+tenants unless other numbers are given.";
 
 /// Goals that no row here is about.
 const NEVER_MEASURED: [&str; 3] = [
@@ -40,18 +41,29 @@ fn main() -> ExitCode {
             memory::serve(role);
             return ExitCode::SUCCESS;
         }
+        ["serve", "store-memory", url, count] => {
+            store::serve_memory(url, count.parse().expect("a count of tenants"));
+            return ExitCode::SUCCESS;
+        }
         ["serve", role] => {
             gateway::serve(role);
             return ExitCode::SUCCESS;
         }
         _ => {}
     }
-    let (words, traefik) = match words.as_slice() {
+    let (words, counts) = match words.as_slice() {
+        [words @ .., "--tenants", counts] => (words, counts.split(',').map(str::parse).collect()),
+        words => (words, Ok(store::COUNTS.to_vec())),
+    };
+    let (words, traefik) = match words {
         [words @ .., "--traefik", program] => (words, Some(Path::new(*program))),
         words => (words, None),
     };
     let known = ["verify", "engine", "gateway", "memory", "traefik", "store"];
+    let counts: Vec<usize> = counts.unwrap_or_default();
     if (words.contains(&"traefik") && traefik.is_none())
+        || counts.is_empty()
+        || counts.contains(&0)
         || !words.iter().all(|word| known.contains(word))
     {
         #[expect(clippy::print_stderr, reason = "this is a command line")]
@@ -78,7 +90,7 @@ fn main() -> ExitCode {
         proxied::run(&mut report, program);
     }
     if wanted("store") {
-        store::run(&mut report);
+        store::run(&mut report, &counts);
     }
     let mut left_out = NEVER_MEASURED.to_vec();
     for (name, goal) in [

@@ -3,7 +3,10 @@
 //! Two processes verify the same number of tokens, each for a subject of its own. One keeps them in the
 //! verifier's cache, the other keeps the identities alone; what the first takes more is the cache.
 
-use std::process::{Command, Stdio};
+use std::{
+    process::{Command, Stdio},
+    str::FromStr,
+};
 
 use auth_core::{
     Accept, Algorithm, Identity, IssuerPolicy, Verifier,
@@ -58,27 +61,29 @@ pub(crate) fn serve(role: &str) {
 }
 
 /// What this process has in memory, in bytes.
-fn resident() -> usize {
+pub(crate) fn resident() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kibibytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<usize>().ok());
     kibibytes.expect("Linux says how much memory a process has") * 1024
 }
 
-fn measured(role: &str) -> f64 {
+/// Starts this program with other arguments; tells the number that it prints.
+pub(crate) fn measured<N: FromStr>(arguments: &[&str]) -> N {
     let program = std::env::current_exe().expect("this program knows itself");
     let output = Command::new(program)
-        .args(["serve", role])
+        .args(arguments)
         .stdin(Stdio::null())
         .output()
         .expect("this program can start itself");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    text.trim().parse().unwrap_or_else(|_| panic!("`{role}` said {text:?}"))
+    text.trim().parse().unwrap_or_else(|_| panic!("`{arguments:?}` said {text:?}"))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a count of tokens")]
 pub(crate) fn run(report: &mut Report) {
-    let (cache, identities) = (measured("memory-cache"), measured("memory-identities"));
+    let (cache, identities) =
+        (measured(&["serve", "memory-cache"]), measured(&["serve", "memory-identities"]));
     let each = |bytes: f64| bytes / TOKENS as f64;
     let extra = each(cache) - each(identities);
     report.amount("a cached token, beside its identity", extra, "bytes", GOAL);

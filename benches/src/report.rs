@@ -45,6 +45,13 @@ impl Report {
         );
     }
 
+    /// A row about something that was compared with its goal elsewhere.
+    pub(crate) fn goal(&mut self, what: &str, told: &str, goal: &str, reached: bool) {
+        self.missed += usize::from(!reached);
+        let verdict = if reached { "reached" } else { "missed" };
+        println!("{what:<40} {:<24} {told:<24} {goal}  {verdict}", "");
+    }
+
     pub(crate) fn note(text: impl AsRef<str>) {
         println!("{}", text.as_ref());
     }
