@@ -8,3 +8,6 @@ FOR EACH STATEMENT WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION never('the fee
 
 -- Whether somebody is alone is asked with each change, however many have gone before.
 CREATE INDEX tenants_open ON tenants (id) WHERE status <> 'closed';
+
+-- The name of a license at its source is short enough for every database's index.
+ALTER TABLE licenses ADD CONSTRAINT source_ref_is_short CHECK (length(source_ref) BETWEEN 1 AND 256) NOT VALID;

@@ -9,3 +9,8 @@ BEGIN SELECT RAISE(ABORT, 'the feed is written with each change of a tenant, not
 
 -- Whether somebody is alone is asked with each change, however many have gone before.
 CREATE INDEX tenants_open ON tenants (id) WHERE status <> 'closed';
+
+-- The name of a license at its source is short enough for every database's index.
+CREATE TRIGGER licenses_have_a_short_source_ref BEFORE INSERT ON licenses
+WHEN length(NEW.source_ref) NOT BETWEEN 1 AND 256
+BEGIN SELECT RAISE(ABORT, 'source_ref has 1 to 256 characters'); END;

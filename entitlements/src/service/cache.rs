@@ -12,13 +12,14 @@ use std::time::{Duration, SystemTime};
 use foldhash::fast::RandomState;
 use moka::ops::compute::Op;
 use moka::sync::Cache;
+use tracing::error;
 
 use super::doubts::Doubts;
 use super::organizations::{OrganizationRef, Organizations};
 use super::unknown::Unknown;
 use crate::catalog::Catalog;
 use crate::model::{TenantId, TenantRecord};
-use crate::resolve::{EntitlementSet, resolve_shared};
+use crate::resolve::{EntitlementSet, State, resolve_shared};
 use crate::snapshot::{Entry, Shelf, SnapshotError};
 use crate::store::Organization;
 
@@ -103,6 +104,12 @@ impl Known {
         self.keep(&set, replace);
         // INVARIANT: the better rows are there before the doubtful ones go.
         self.doubts.remove(set.tenant());
+        if set.state() == State::UnknownPlan
+            && let Err(why) = set.usable()
+        {
+            let why = why.cause.as_deref().unwrap_or(&why.detail);
+            error!(tenant = %set.tenant(), why, "entitlements: a tenant is denied as `unknown_plan`");
+        }
         self.changed();
         if replace == Replace::Always {
             return set;

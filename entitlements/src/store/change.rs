@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::{Value as Json, json};
 
+use super::Refusal;
 use crate::model::{License, Override, TenantId, TenantStatus, format_time};
 
 /// One change to a store.
@@ -101,6 +102,36 @@ impl Change {
         }
     }
 
+    /// Refuses what no store takes, in the words of the change and not of a database.
+    pub(crate) fn check(&self) -> Result<(), Refusal> {
+        match self {
+            Self::AddTenant { name, organizations, .. } => {
+                sized("name", name, 200)?;
+                organizations.iter().try_for_each(Organization::check)?;
+            }
+            Self::MapOrganization { organization, .. } => organization.check()?,
+            Self::GrantLicense { license, .. } => {
+                if let Some(reference) = &license.source_ref {
+                    sized("source_ref", reference, 256)?;
+                }
+            }
+            Self::UnmapOrganization { .. }
+            | Self::SetTenantStatus { .. }
+            | Self::RevokeLicense { .. }
+            | Self::SuspendLicense { .. }
+            | Self::ResumeLicense { .. }
+            | Self::AddOverride { .. }
+            | Self::RevokeOverride { .. } => {}
+        }
+        match self.reason() {
+            Some(reason) if reason.trim().is_empty() => {
+                Err(Refusal::Forbidden("the reason is blank; say why".to_owned()))
+            }
+            Some(reason) => sized("reason", reason, 1000),
+            None => Ok(()),
+        }
+    }
+
     /// Why it is done, where the change says so.
     pub(crate) fn reason(&self) -> Option<&str> {
         match self {
@@ -118,6 +149,17 @@ impl Change {
     }
 }
 
+/// Refuses a text that is empty, longer than so many characters, or holds what databases cut it at.
+fn sized(what: &str, text: &str, most: usize) -> Result<(), Refusal> {
+    let length = text.chars().count();
+    if (1..=most).contains(&length) && !text.contains('\0') {
+        return Ok(());
+    }
+    Err(Refusal::Forbidden(format!(
+        "`{what}` has {length} characters; it has 1 to {most}, none of them NUL"
+    )))
+}
+
 /// An organization of an issuer.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Organization {
@@ -125,6 +167,13 @@ pub struct Organization {
     pub issuer: String,
     /// The organization's id at that issuer.
     pub id: String,
+}
+
+impl Organization {
+    fn check(&self) -> Result<(), Refusal> {
+        sized("issuer", &self.issuer, 2048)?;
+        sized("organization", &self.id, 256)
+    }
 }
 
 impl fmt::Display for Organization {

@@ -388,7 +388,7 @@ async fn as_an_older_program_left(file: &Path) {
     shell
         .execute(
             "DROP TRIGGER tenants_begin_open; DROP TRIGGER changes_have_no_gaps;
-             DROP INDEX tenants_open; DELETE FROM _sqlx_migrations WHERE version > 1;",
+             DROP TRIGGER licenses_have_a_short_source_ref; DROP INDEX tenants_open; DELETE FROM _sqlx_migrations WHERE version > 1;",
         )
         .await
         .expect("whoever owns the file can do anything");

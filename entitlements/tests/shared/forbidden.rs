@@ -48,6 +48,8 @@ pub(crate) fn allowed(bytes: Bytes) -> Vec<String> {
 pub(crate) fn refused(bytes: Bytes) -> Vec<String> {
     let (zeros, ones, twos, threes) = (bytes(0), bytes(0x11), bytes(0x22), bytes(0x33));
     let unknown = "1".repeat(64);
+    let referred = |name: &str| format!("INSERT INTO licenses (source, source_ref, created_at, created_by, id, tenant_id, kind, plan, starts_at)
+         VALUES ('billing', '{name}', 0, 'sue', 'lic_9', 'acme', 'base', 'mid', 0)");
     vec![
         // Ids: their form, and that they are used once.
         format!("{TENANT}'x', 'active', NULL, 'Acme')"),
@@ -88,10 +90,11 @@ pub(crate) fn refused(bytes: Bytes) -> Vec<String> {
         format!("{LICENSE}'l', 'acme', 'trial', 'mid', 0, 9, 1, 1)"),
         format!("{LICENSE}'l', 'acme', 'trial', 'mid', 0, NULL, 0, 1)"),
         format!("{LICENSE}'lic_1', 'acme', 'base', 'mid', 0, 9, 0, 1)"),
-        "INSERT INTO licenses (source, source_ref, created_at, created_by, id, tenant_id, kind, plan, starts_at)
-         VALUES ('billing', 'sub_1', 0, 'sue', 'lic_9', 'acme', 'base', 'mid', 0)".into(),
+        referred("sub_1"),
         "INSERT INTO licenses (source, created_at, created_by, id, tenant_id, kind, plan, starts_at)
          VALUES ('manual', 0, ' \t ', 'lic_9', 'acme', 'base', 'mid', 0)".into(),
+        referred(&"x".repeat(257)),
+        referred(""),
         format!("UPDATE licenses SET catalog_digest = '{unknown}' WHERE id = 'lic_2'"),
         // A license is not moved, and what is revoked stays as it is.
         "UPDATE licenses SET tenant_id = 'globex' WHERE id = 'lic_2'".into(),

@@ -75,6 +75,7 @@ impl Memory {
         by: &Actor,
         at: SystemTime,
     ) -> Result<Receipt, StoreError> {
+        change.check()?;
         let mut contents = self.answering()?;
         // The change is made on a copy: one that is refused leaves nothing behind.
         let mut next = contents.clone();

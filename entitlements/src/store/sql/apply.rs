@@ -18,6 +18,7 @@ pub(super) async fn apply(
     by: &Actor,
     at: SystemTime,
 ) -> Result<Receipt, StoreError> {
+    change.check()?;
     let mut transaction = writing(writer).await?;
     // A change is made now, and the database says when that is: a writer whose clock is ahead must
     // not postpone a revocation.
