@@ -4,12 +4,14 @@ use std::{
     hint::black_box,
     path::Path,
     process::{Command, Stdio},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use entitlements::{
     Catalog, EntitlementService, SnapshotKey, TenantId, TenantRef, TenantStatus,
     store::{self, Actor, Change, Mode},
+    testing::Faulty,
 };
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, SqliteConnection};
 
@@ -121,9 +123,11 @@ async fn cold_start(url: &str, folder: &Path, count: usize) -> (Duration, u64) {
     let builder = EntitlementService::builder(url, catalog()).capacity(200_000);
     let service = builder.snapshot(&file, key()).connect().await.expect("it is up");
     ask_for_all(&service, count).await;
+    let store = store::open(url, Mode::ReadOnly).await.expect("it is there");
     let away = || {
-        let nowhere = "postgres://nobody@127.0.0.1:9/nothing";
-        let builder = EntitlementService::builder(nowhere, catalog()).capacity(200_000);
+        let store = Faulty::new(Arc::clone(&store));
+        store.set_down(true);
+        let builder = EntitlementService::with_store(store, catalog()).capacity(200_000);
         builder.snapshot(&file, key()).start()
     };
     // It is written a while after changes; one of the next holds everybody.

@@ -4,14 +4,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A text that is not a point in time.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("`{}` is not a point in time: write RFC 3339, as in `2026-11-22T12:00:00Z`", .0.escape_debug())]
+#[error("`{}` is not a point in time before 9999-12-30T22:00:00Z: write RFC 3339, as in `2026-11-22T12:00:00Z`", .0.escape_debug())]
 pub struct InvalidTime(String);
 
 /// Reads RFC 3339 with an offset, as in `2026-11-22T12:00:00Z`.
 ///
 /// # Errors
 ///
-/// If the text has another form or names no offset.
+/// If the text has another form, names no offset, or a time beyond 9999-12-30T22:00:00Z.
 pub fn parse_time(text: &str) -> Result<SystemTime, InvalidTime> {
     text.parse::<jiff::Timestamp>()
         .map(SystemTime::from)

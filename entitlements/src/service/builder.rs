@@ -12,7 +12,7 @@ use super::watch::{self, Connector, Course};
 use super::{EntitlementService, Handle, Health, Shared, plans};
 use crate::catalog::Catalog;
 use crate::snapshot::SnapshotKey;
-use crate::store::{Mode, Store, StoreError};
+use crate::store::{self, Mode, Store, StoreError};
 
 /// Where the store comes from.
 pub(super) enum Origin {
@@ -81,7 +81,7 @@ impl EntitlementServiceBuilder {
     /// as [`Freshness::Stale`](crate::Freshness::Stale), each resolved at the moment of the question,
     /// until the store is heard. `max_stale` counts from the moment at which the store was heard
     /// last before the file was written; starting again does not prolong it. A file that is older,
-    /// damaged, forged, from another version or written with another key is refused, and the log
+    /// damaged, forged, of another store, from another version or written with another key is refused, and the log
     /// says so: the service then starts as if there were none.
     ///
     /// Afterwards the file is written anew a few seconds after each change, as a whole or not at
@@ -156,12 +156,16 @@ impl EntitlementServiceBuilder {
             health: Health::new(),
             restored: BTreeMap::new(),
         };
+        let address = match &self.origin {
+            Origin::Url(url) => Some(store::address(url)),
+            Origin::Store(_) => None,
+        };
         let connector = match self.origin {
             Origin::Url(url) => Connector::Url(url, self.mode),
             Origin::Store(store) => Connector::Given(store, self.mode),
         };
         let extras = self.extras;
-        let keeper = self.snapshot.map(|(path, key)| Keeper { path, key, extras });
+        let keeper = self.snapshot.map(|(path, key)| Keeper { path, key, address, extras });
         if let Some(keeper) = &keeper {
             keeper.restore(&mut shared);
         }

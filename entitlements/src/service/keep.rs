@@ -19,6 +19,8 @@ pub(super) type Extras = Box<dyn Fn() -> BTreeMap<String, String> + Send + Sync>
 pub(super) struct Keeper {
     pub(super) path: PathBuf,
     pub(super) key: SnapshotKey,
+    /// Where the store is; none if it has no URL.
+    pub(super) address: Option<String>,
     pub(super) extras: Option<Extras>,
 }
 
@@ -40,6 +42,12 @@ impl Keeper {
         };
         let (kept, age) = found;
         let snapshot = kept.without_lines();
+        shared.restored = snapshot.extras;
+        if kept.is_empty() {
+            // Then there is nothing to be ready with.
+            info!(%path, "entitlements: the snapshot knows no tenant yet");
+            return;
+        }
         if snapshot.catalog != shared.catalog.digest() {
             info!(%path, "entitlements: the plans have changed since the snapshot; today's count");
         }
@@ -49,13 +57,18 @@ impl Keeper {
         if let Some(count) = snapshot.tenant_count {
             shared.health.has_counted(count);
         }
-        shared.restored = snapshot.extras;
         let age = format_duration(age);
         info!(%path, age, "entitlements: answering from the snapshot");
     }
 
     fn read(&self, shared: &Shared) -> Result<(Shelf, Duration), SnapshotError> {
         let kept = snapshot::open(&self.path, &self.key)?;
+        // One key may be that of several installations; the rows of one are no other's.
+        if let (Some(here), Some(of)) = (&self.address, kept.without_lines().address)
+            && *here != of
+        {
+            return Err(SnapshotError::Elsewhere { of, here: here.clone() });
+        }
         let age = kept.age_at((shared.clock)())?;
         let max_stale = shared.max_stale;
         if age > max_stale {
@@ -81,6 +94,7 @@ impl Keeper {
         Some(Snapshot {
             written_at: (shared.clock)(),
             age,
+            address: self.address.clone(),
             place,
             tenant_count: shared.health.count(),
             catalog: shared.catalog.digest().to_owned(),

@@ -80,21 +80,29 @@ pub(super) async fn follow(shared: Arc<Shared>, connector: Connector, mut course
     // nothing of it comes after what the store says.
     keep::take_over(&shared).await;
     let mut pause = FIRST_PAUSE;
+    let mut told: Option<(String, Instant)> = None;
     loop {
         let error = match reach(&shared, &connector).await {
             Ok(store) => {
                 let (error, heard) = listen(&shared, store.as_ref(), &mut course).await;
                 if heard {
                     pause = FIRST_PAUSE;
+                    told = None;
                 }
                 error
             }
             Err(error) => error,
         };
-        if shared.health.up.swap(false, Ordering::Relaxed) || pause == FIRST_PAUSE {
-            warn!(%error, "entitlements: the store cannot be followed");
+        shared.health.up.store(false, Ordering::Relaxed);
+        let text = error.to_string();
+        let is_due = told.as_ref().is_none_or(|(last, at)| {
+            at.elapsed() >= if *last == text { REMINDED_AFTER } else { TOLD_AFTER }
+        });
+        if is_due {
+            warn!(error = text, "entitlements: the store cannot be followed");
+            told = Some((text, Instant::now()));
         } else {
-            debug!(%error, "entitlements: the store still cannot be followed");
+            debug!(error = text, "entitlements: the store still cannot be followed");
         }
         course.place = None;
         if matches!(error, StoreError::Gone(_)) {
@@ -184,6 +192,11 @@ pub(super) async fn count(shared: &Shared, store: &dyn Store) -> Result<(), Stor
 }
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// How soon another error is told than the one before: the first is often only that a connection
+/// was lost, the next one says why.
+const TOLD_AFTER: Duration = Duration::from_secs(2);
+/// How often the same error is told.
+const REMINDED_AFTER: Duration = Duration::from_mins(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How long the feed may take to answer; it waits for news for a second at most.
 pub(super) const NEWS_WITHIN: Duration = Duration::from_secs(5);

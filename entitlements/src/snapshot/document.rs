@@ -27,6 +27,7 @@ use crate::store::{Organization, Place};
 pub(super) struct Head {
     written_at: i64,
     age_ms: u64,
+    address: Option<String>,
     /// The store, the number of its last change, and that change's mark.
     place: (String, u64, String),
     tenant_count: Option<u64>,
@@ -94,6 +95,7 @@ pub(super) fn render(snapshot: &Snapshot) -> Result<Vec<u8>, SnapshotError> {
         written_at: to_micros(snapshot.written_at),
         // Rounded up: a snapshot never says that it is younger than it is.
         age_ms: millis(snapshot.age.saturating_add(Duration::from_millis(1))),
+        address: snapshot.address.clone(),
         place: (snapshot.place.store.clone(), snapshot.place.seq, snapshot.place.mark.clone()),
         tenant_count: snapshot.tenant_count,
         catalog: snapshot.catalog.clone(),
@@ -167,6 +169,7 @@ impl Head {
         Snapshot {
             written_at,
             age,
+            address: self.address.clone(),
             place: Place { store, seq, mark },
             tenant_count: self.tenant_count,
             catalog: self.catalog.clone(),

@@ -26,6 +26,8 @@ pub(crate) enum SnapshotError {
     OtherKey,
     #[error("it is damaged or forged: its authentication code is not that of its bytes")]
     Forged,
+    #[error("it is of the store at `{of}`, and this one is at `{here}`")]
+    Elsewhere { of: String, here: String },
     #[error("it cannot be understood: {0}")]
     Malformed(String),
     #[error(

@@ -33,6 +33,8 @@ pub(crate) struct Snapshot {
     pub(crate) written_at: SystemTime,
     /// How long ago the store had been heard by then, by the monotonic clock.
     pub(crate) age: Duration,
+    /// Where the store is, without user, password and parameters; none if it has no URL.
+    pub(crate) address: Option<String>,
     /// The place in the store's feed up to which the rows are true.
     pub(crate) place: Place,
     /// How many tenants the store had, if that was ever asked.

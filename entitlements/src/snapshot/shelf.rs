@@ -74,6 +74,11 @@ impl Shelf {
         })
     }
 
+    /// True if it knows nobody.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lines().is_empty()
+    }
+
     fn lines(&self) -> &[u8] {
         self.bytes.get(self.lines..).unwrap_or_default()
     }

@@ -78,6 +78,7 @@ fn full() -> Snapshot {
     };
     let organization = Organization { issuer: "https://id.test".to_owned(), id: "org".to_owned() };
     Snapshot {
+        address: Some("postgres://db/plans".to_owned()),
         written_at: noon(),
         age: Duration::from_millis(1500),
         place: Place { store: "one".to_owned(), seq: 42, mark: "\"m".to_owned() },

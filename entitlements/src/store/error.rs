@@ -95,9 +95,37 @@ impl StoreError {
     }
 }
 
+/// Where a URL says that the store is: without user, password, and what does not name a place.
+pub(crate) fn address(url: &str) -> String {
+    let (place, query) = url.split_once('?').unwrap_or((url, ""));
+    let named = ["host=", "hostaddr=", "port=", "dbname="];
+    let query = query.split('&').filter(|pair| named.iter().any(|name| pair.starts_with(name)));
+    let query = query.fold(String::new(), |query, pair| query + "?" + pair);
+    match place.split_once("://") {
+        Some((scheme, rest)) => {
+            let rest = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+            let scheme = if scheme == "postgresql" { "postgres" } else { scheme };
+            format!("{scheme}://{rest}{query}")
+        }
+        None => format!("{place}{query}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_names_the_place_and_nobody() {
+        for (url, place) in [
+            ("sqlite:/var/lib/tiergate.db", "sqlite:/var/lib/tiergate.db"),
+            ("postgresql://me:secret@db:5432/plans", "postgres://db:5432/plans"),
+            ("postgres://me:sec@ret@db/plans?sslmode=require", "postgres://db/plans"),
+            ("postgres:///plans?host=/run&password=secret", "postgres:///plans?host=/run"),
+        ] {
+            assert_eq!(address(url), place);
+        }
+    }
 
     #[test]
     fn a_password_is_not_repeated() {

@@ -58,6 +58,7 @@ use std::time::SystemTime;
 pub use audit::AuditEntry;
 pub use change::{Actor, Change, Organization, Receipt};
 pub use contents::{Contents, Copied, copy};
+pub(crate) use error::address;
 pub use error::{Refusal, StoreError};
 pub use orphans::HeldPlan;
 

@@ -430,3 +430,45 @@ async fn a_store_of_an_older_program_is_brought_up_to_date_meanwhile() {
     assert_eq!(set.freshness(), Freshness::Fresh);
     store::open(&url, Mode::ReadOnly).await.expect("it is up to date");
 }
+
+/// Installations may share a key by mistake; what one knows is no other's.
+#[tokio::test]
+async fn the_snapshot_of_another_store_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let snapshot = folder.path().join("tiergate.snapshot");
+    let start = |url: &str| {
+        let key = SnapshotKey::new(&[7; 32]).expect("long enough");
+        EntitlementService::builder(url, catalog()).clock(noon).snapshot(&snapshot, key)
+    };
+    let (here, there) = (folder.path().join("here.db"), folder.path().join("there.db"));
+    let store = store::open(&sqlite(&there), Mode::ReadWrite).await.unwrap();
+    for change in [add("acme"), day()] {
+        store.apply(&change, &Actor::person("test"), noon()).await.unwrap();
+    }
+    let other = start(&sqlite(&there)).connect().await.unwrap();
+    other.entitlements(ACME).await.unwrap();
+    while !snapshot.exists() {
+        sleep(Duration::from_millis(50)).await;
+    }
+    drop(other);
+    let of_it = start(&sqlite(&there)).read_only(true).start();
+    assert!(of_it.ready() && of_it.cached(ACME).is_some());
+    let service = start(&sqlite(&here)).read_only(true).start();
+    assert!(!service.ready() && service.cached(ACME).is_none());
+    assert_eq!(reason(service.entitlements(ACME).await), "store_unavailable");
+}
+
+/// A snapshot that knows nobody makes nobody ready.
+#[tokio::test(start_paused = true)]
+async fn an_empty_snapshot_is_none() {
+    let scene = Scene::new().await;
+    std::fs::remove_file(scene.path()).unwrap();
+    let service = scene.builder().connect().await.unwrap();
+    sleep(Duration::from_secs(5)).await;
+    assert!(scene.path().exists(), "it is written, but knows nobody");
+    drop(service);
+    scene.faulty.set_down(true);
+    let service = scene.builder().start();
+    assert!(!service.ready());
+    assert_eq!(reason(service.entitlements(ACME).await), "store_unavailable");
+}

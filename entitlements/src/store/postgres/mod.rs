@@ -3,8 +3,7 @@
 //! Writers are serialised by an advisory lock until their commit, so that the order of the feed is
 //! the order of commits. One connection of each service listens for `entitlements` and looks at
 //! the feed twice a second besides: a notification only makes the news faster, never possible.
-//! That connection must reach the server itself; a pooler that shares connections between
-//! transactions loses notifications, and changes then arrive half a second later.
+//! A pooler between must give each client a session of its own: statements are prepared.
 
 mod address;
 #[cfg_attr(feature = "sqlite", expect(clippy::duplicate_mod, reason = "compiled for each driver"))]
