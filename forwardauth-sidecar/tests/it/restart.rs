@@ -180,7 +180,7 @@ pub(crate) fn refused(answer: &Answer, status: u16, reason: &str) {
     assert_eq!((answer.status, told.as_str()), (status, Some(reason)), "{answer:?}");
 }
 
-fn holds(file: &Path, texts: &[&str]) -> bool {
+pub(crate) fn holds(file: &Path, texts: &[&str]) -> bool {
     let bytes = std::fs::read(file).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
     texts.iter().all(|it| text.contains(it))
@@ -223,32 +223,35 @@ async fn a_start_without_store_and_issuer_answers_as_of_the_snapshot() {
     place.remove_the_store();
     keys.stop();
 
-    let far = ("TIERGATE_STORE__URL", "postgres://tiergate@127.0.0.1:9/tiergate");
-    for (what, variables) in [("its SQLite file is gone", &[][..]), ("PostgreSQL is down", &[far])]
-    {
-        let begun = Stopwatch::start();
-        let second = place.serve(variables);
-        let listening = begun.elapsed();
-        let answer = second.ask(&acme).await;
-        let answered = begun.elapsed();
-        assert_eq!(answer.status, 200, "{what}: {answer:?}");
-        println!("{what}: listening after {listening:?}, first right answer after {answered:?}");
-        assert_eq!(answer.header("x-tenant-id"), Some("acme"));
-        assert_eq!(answer.header("x-tenant-tier"), Some("mid"));
-        let features = answer.header("x-tenant-features").expect("it is always there");
-        assert!(features.contains("payload_lineage=\"full\""), "{features}");
-        assert_eq!(second.ready().await, 200, "{what}");
-        refused(&second.ask(&unseen).await, 503, "store_unavailable");
-        while SystemClock.now() < ends_at {
-            pause().await;
-        }
-        refused(&second.ask(&brief).await, 403, "license_expired");
-        assert_eq!(second.ask(&acme).await.status, 200);
-        let log = second.kill();
-        assert!(log.contains("entitlements: answering from the snapshot"), "{log}");
-        assert!(log.contains("keys taken from the snapshot"), "{log}");
-        assert!(!place.path("tiergate.db").exists(), "an empty store would know nobody");
+    let begun = Stopwatch::start();
+    let second = place.serve(&[]);
+    let listening = begun.elapsed();
+    let answer = second.ask(&acme).await;
+    let answered = begun.elapsed();
+    assert_eq!(answer.status, 200, "{answer:?}");
+    println!("listening after {listening:?}, first right answer after {answered:?}");
+    assert_eq!(answer.header("x-tenant-id"), Some("acme"));
+    assert_eq!(answer.header("x-tenant-tier"), Some("mid"));
+    let features = answer.header("x-tenant-features").expect("it is always there");
+    assert!(features.contains("payload_lineage=\"full\""), "{features}");
+    assert_eq!(second.ready().await, 200);
+    refused(&second.ask(&unseen).await, 503, "store_unavailable");
+    while SystemClock.now() < ends_at {
+        pause().await;
     }
+    refused(&second.ask(&brief).await, 403, "license_expired");
+    assert_eq!(second.ask(&acme).await.status, 200);
+    let log = second.kill();
+    assert!(log.contains("entitlements: answering from the snapshot"), "{log}");
+    assert!(log.contains("keys taken from the snapshot"), "{log}");
+    assert!(!place.path("tiergate.db").exists(), "an empty store would know nobody");
+
+    // What is known of one store is not known of another.
+    let far = ("TIERGATE_STORE__URL", "postgres://tiergate@127.0.0.1:9/tiergate");
+    let other = place.serve(&[far]);
+    assert_eq!((other.ask(&acme).await.status, other.ready().await), (503, 503));
+    let log = other.kill();
+    assert!(log.contains("this one is at `postgres://127.0.0.1:9/tiergate`"), "{log}");
 
     // One bit, another key, half a file: nothing of it counts, and the log says why.
     let good = std::fs::read(&snapshot).expect("a file");
@@ -261,7 +264,7 @@ async fn a_start_without_store_and_issuer_answers_as_of_the_snapshot() {
     ] {
         std::fs::write(&snapshot, bytes).expect("a file");
         std::fs::write(place.path("snapshot.key"), key).expect("a file");
-        let third = place.serve(&[far]);
+        let third = place.serve(&[]);
         assert_eq!(third.ask(&acme).await.status, 503, "{why}");
         assert_eq!(third.ready().await, 503, "{why}");
         let log = third.kill();
