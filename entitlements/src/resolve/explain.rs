@@ -1,8 +1,8 @@
 //! Which row decided, and what would unlock more.
 
 use super::set::{EntitlementSet, NotEntitled, Parts};
-use super::{Origin, State};
-use crate::catalog::{Catalog, FeatureKind, Need};
+use super::{Origin, State, offers};
+use crate::catalog::{Catalog, Need};
 use crate::model::{
     Effect, FeatureKey, License, LicenseKind, Standing, TenantRecord, Value, format_time,
 };
@@ -17,12 +17,14 @@ pub struct Provenance {
     pub value: Value,
     /// What decided: a license, an override, or the tenant's state.
     pub from: String,
-    /// Tiers and add-ons that would give more; empty at the highest, and where no plan would help.
+    /// Tiers, the cheapest first, and add-ons (`addon:NAME`) of which one more, without end, would
+    /// give the tenant more as of now; empty at the highest, and where none would help.
     pub unlocked_by: Vec<String>,
 }
 
 pub(super) fn provenance(set: &EntitlementSet) -> Vec<Provenance> {
     let parts = set.parts();
+    let offers = offers::taken(parts, 0..parts.values.len());
     let features = parts.catalog.features().iter();
     features
         .zip(&parts.values)
@@ -32,11 +34,11 @@ pub(super) fn provenance(set: &EntitlementSet) -> Vec<Provenance> {
             feature: feature.key.clone(),
             value: value.clone(),
             from: origin_in_words(parts, position, *origin),
-            unlocked_by: if helps(parts, *origin) {
-                offers(parts, position, |offer| !value.at_least(offer))
-            } else {
-                Vec::new()
-            },
+            unlocked_by: offers
+                .iter()
+                .filter(|offer| !value.at_least(&offer.values[position]))
+                .map(|offer| offer.name.clone())
+                .collect(),
         })
         .collect()
 }
@@ -47,11 +49,9 @@ pub(super) fn denial(set: &EntitlementSet, need: &Need) -> NotEntitled {
     let key = need.feature();
     let current = &parts.values[need.position];
     let origin = parts.origins[need.position];
-    let unlocked_by = if helps(parts, origin) {
-        offers(parts, need.position, |offer| need.satisfied_by(offer))
-    } else {
-        Vec::new()
-    };
+    let offers = offers::taken(parts, need.position..need.position + 1).into_iter();
+    let enough = offers.filter(|offer| offer.values.iter().any(|value| need.satisfied_by(value)));
+    let unlocked_by: Vec<_> = enough.map(|offer| offer.name).collect();
     let tenant = &parts.tenant.id;
     let (reason, mut detail, cause) = match (parts.state.reason(), origin) {
         (Some(reason), _) => (reason, state_in_words(parts), state_cause(parts)),
@@ -241,49 +241,11 @@ fn catalog_in_words(license: &License, current: &Catalog) -> String {
     }
 }
 
-/// True if another plan could help: no plan beats an override that takes away, nor the state of a
-/// suspended or closed tenant.
-fn helps(parts: &Parts, origin: Origin) -> bool {
-    match origin {
-        Origin::Override(index) => !takes_away(&parts.tenant, index),
-        Origin::State | Origin::Nothing | Origin::License(..) => {
-            !matches!(parts.state, State::TenantSuspended | State::TenantClosed)
-        }
-    }
-}
-
 fn takes_away(tenant: &TenantRecord, index: usize) -> bool {
     match tenant.overrides[index].effect {
         Effect::Set(_) | Effect::Deny => true,
         Effect::Raise(_) => false,
     }
-}
-
-/// Tiers, the cheapest first, and add-ons whose value does.
-fn offers(parts: &Parts, position: usize, does: impl Fn(&Value) -> bool) -> Vec<String> {
-    let tiers = parts.catalog.tiers().iter();
-    let tiers = tiers.filter(|tier| does(&tier.values[position])).map(|tier| tier.name.to_string());
-    // An add-on adds to what the licenses give, not to what an override has raised it to.
-    let current = match parts.origins[position] {
-        Origin::Override(_) => {
-            let held = super::held(&parts.catalog, &parts.tenant, parts.at);
-            super::granted(position, &parts.catalog.features()[position], &parts.tenant, &held).0
-        }
-        Origin::State | Origin::Nothing | Origin::License(..) => parts.values[position].clone(),
-    };
-    let number = matches!(parts.catalog.features()[position].kind, FeatureKind::Number(_));
-    let addons = parts.catalog.addons().iter().filter_map(|addon| {
-        let value = addon.values[position].as_ref()?;
-        let with = match (&current, value) {
-            (Value::Number(now), Value::Number(more)) if number => {
-                Value::Number(now.saturating_add(*more))
-            }
-            _ => value.clone(),
-        };
-        // An add-on helps only whom a tier serves already.
-        (parts.state.is_usable() && does(&with)).then(|| format!("addon:{}", addon.name))
-    });
-    tiers.chain(addons).collect()
 }
 
 /// `a`, `b` or `c`.

@@ -16,6 +16,7 @@
 //! says that the catalog does not know grants nothing and is said in the provenance.
 
 mod explain;
+mod offers;
 mod plan;
 mod set;
 mod state;
@@ -28,7 +29,7 @@ pub use set::{EntitlementSet, Freshness, NotEntitled};
 pub use state::State;
 
 use crate::catalog::{Catalog, Feature, FeatureKind};
-use crate::model::{Effect, LicenseKind, Standing, TenantRecord, Value};
+use crate::model::{Effect, License, LicenseKind, Standing, TenantRecord, Value};
 use plan::{Plan, contribution};
 
 /// What a tenant may do at a moment.
@@ -63,19 +64,11 @@ pub(crate) fn resolve_shared(
     now: SystemTime,
 ) -> EntitlementSet {
     let held = held(catalog, &tenant, now);
-    let (state, blamed) = state::judge(&tenant, &held, now);
-    let tier = state.is_usable().then(|| highest_tier(catalog, &tenant, &held)).flatten();
-    let (values, origins) = catalog
-        .features()
-        .iter()
-        .enumerate()
-        .map(|(position, feature)| {
-            if state.is_usable() {
-                overridden(granted(position, feature, &tenant, &held), feature, &tenant, now)
-            } else {
-                (feature.lowest(), Origin::State)
-            }
-        })
+    let (state, blamed) = state::judge(tenant.status, &held, now);
+    let tier = state.is_usable().then(|| highest_tier(catalog, &held)).flatten();
+    let features = catalog.features().iter().enumerate();
+    let (values, origins) = features
+        .map(|(position, feature)| decided(position, feature, state, &held, &tenant, now))
         .unzip();
     let (since, valid_until) = boundaries(&tenant, now);
     set::build(set::Parts {
@@ -96,23 +89,26 @@ pub(crate) fn resolve_shared(
 /// ones is named.
 fn held<'a>(catalog: &'a Catalog, tenant: &'a TenantRecord, now: SystemTime) -> Vec<Held<'a>> {
     let licenses = tenant.licenses.iter().enumerate();
-    let mut held: Vec<_> = licenses
-        .map(|(index, license)| Held {
-            index,
-            standing: license.standing(now),
-            plan: plan::of(catalog, license),
-        })
-        .collect();
-    held.sort_by(|a, b| tenant.licenses[a.index].id.cmp(&tenant.licenses[b.index].id));
+    let mut held: Vec<_> =
+        licenses.map(|(index, license)| Held::new(index, license, catalog, now)).collect();
+    held.sort_by(|a, b| a.license.id.cmp(&b.license.id));
     held
 }
 
 /// A license as it stands at the moment.
 struct Held<'a> {
+    /// Its position in the record.
     index: usize,
+    license: &'a License,
     standing: Standing,
     /// None if the catalog does not know the plan.
     plan: Option<Plan<'a>>,
+}
+
+impl<'a> Held<'a> {
+    fn new(index: usize, license: &'a License, catalog: &'a Catalog, now: SystemTime) -> Self {
+        Self { index, license, standing: license.standing(now), plan: plan::of(catalog, license) }
+    }
 }
 
 /// What decided the value of a feature: positions in the record, turned into words on demand.
@@ -129,10 +125,10 @@ enum Origin {
 }
 
 /// The dearest usable tier.
-fn highest_tier(catalog: &Catalog, tenant: &TenantRecord, held: &[Held<'_>]) -> Option<Arc<str>> {
+fn highest_tier(catalog: &Catalog, held: &[Held<'_>]) -> Option<Arc<str>> {
     held.iter()
         .filter(|held| held.standing.is_usable())
-        .filter(|held| tenant.licenses[held.index].kind != LicenseKind::Addon)
+        .filter(|held| held.license.kind != LicenseKind::Addon)
         .filter_map(|held| held.plan.as_ref())
         .map(Plan::name)
         // A tier that only an older catalog knows ranks below those of the current one; among
@@ -141,51 +137,62 @@ fn highest_tier(catalog: &Catalog, tenant: &TenantRecord, held: &[Held<'_>]) -> 
         .cloned()
 }
 
-/// What the licenses give, before any override.
-fn granted(
+/// The value of one feature, and what decided it.
+fn decided(
     position: usize,
     feature: &Feature,
-    tenant: &TenantRecord,
+    state: State,
     held: &[Held<'_>],
+    tenant: &TenantRecord,
+    now: SystemTime,
 ) -> (Value, Origin) {
-    let mut best = (feature.lowest(), Origin::Nothing);
+    if state.is_usable() {
+        overridden(granted(position, feature, held), feature, tenant, now)
+    } else {
+        (feature.lowest(), Origin::State)
+    }
+}
+
+/// What the licenses give, before any override.
+fn granted(position: usize, feature: &Feature, held: &[Held<'_>]) -> (Value, Origin) {
+    let mut best = (feature.lowest(), None);
     let usable = || held.iter().filter(|held| held.standing.is_usable());
-    let addon = |held: &&Held<'_>| tenant.licenses[held.index].kind == LicenseKind::Addon;
+    let addon = |held: &&Held<'_>| held.license.kind == LicenseKind::Addon;
 
     for held in usable().filter(|held| !addon(held)) {
         if let Some(value) = contribution(held.plan.as_ref(), position, feature) {
-            better(&mut best, value, held, tenant);
+            better(&mut best, value, held);
         }
     }
     for held in usable().filter(addon) {
         let Some(value) = contribution(held.plan.as_ref(), position, feature) else { continue };
         match (&best.0, value) {
             (Value::Number(sum), Value::Number(more)) => {
-                let times = u64::from(tenant.licenses[held.index].quantity);
+                let times = u64::from(held.license.quantity);
                 let value = sum.saturating_add(more.saturating_mul(times));
-                better(&mut best, Value::Number(value), held, tenant);
+                better(&mut best, Value::Number(value), held);
             }
-            (_, value) => better(&mut best, value, held, tenant),
+            (_, value) => better(&mut best, value, held),
         }
     }
-    best
+    let (value, named) = best;
+    let license = |held: &Held<'_>| Origin::License(held.index, held.standing);
+    (value, named.map_or(Origin::Nothing, license))
 }
 
 /// Keeps the greater value; among equal ones, the license that is not in grace, then the smaller
 /// id, so that the order of rows never decides.
-fn better(best: &mut (Value, Origin), value: Value, held: &Held<'_>, tenant: &TenantRecord) {
-    let rank = |index: usize, standing: Standing| {
-        (standing == Standing::Grace, tenant.licenses[index].id.as_str())
-    };
+fn better<'a>(best: &mut (Value, Option<&'a Held<'a>>), value: Value, held: &'a Held<'a>) {
+    fn rank<'a>(held: &'a Held<'_>) -> (bool, &'a str) {
+        (held.standing == Standing::Grace, &held.license.id)
+    }
     let greater = !best.0.at_least(&value);
     let clearer = match best.1 {
-        Origin::License(index, standing) => {
-            value.at_least(&best.0) && rank(held.index, held.standing) < rank(index, standing)
-        }
-        Origin::State | Origin::Nothing | Origin::Override(_) => !value.is_lowest(),
+        Some(named) => value.at_least(&best.0) && rank(held) < rank(named),
+        None => !value.is_lowest(),
     };
     if greater || clearer {
-        *best = (value, Origin::License(held.index, held.standing));
+        *best = (value, Some(held));
     }
 }
 

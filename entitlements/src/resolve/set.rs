@@ -261,7 +261,8 @@ pub struct NotEntitled {
     pub required: Option<Box<str>>,
     /// The value that the tenant has.
     pub current: Option<Box<str>>,
-    /// Tiers, the cheapest first, and add-ons (`addon:NAME`) that would do.
+    /// Tiers, the cheapest first, and add-ons (`addon:NAME`): the tenant would be granted the need
+    /// with one more of it, without end, beside all that it has. Empty where none would do.
     pub unlocked_by: Vec<String>,
     /// A sentence for people; the tenant may be told.
     pub detail: String,

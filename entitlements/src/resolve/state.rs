@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::SystemTime;
 
 use super::Held;
-use crate::model::{LicenseKind, Standing, TenantRecord, TenantStatus};
+use crate::model::{LicenseKind, Standing, TenantStatus};
 use crate::reason::Reason;
 
 /// The state of a tenant at a moment: why it is served, or why not.
@@ -78,22 +78,21 @@ impl fmt::Display for State {
 
 /// The state at a moment, and the license that made it so.
 pub(super) fn judge(
-    tenant: &TenantRecord,
+    status: TenantStatus,
     held: &[Held<'_>],
     now: SystemTime,
 ) -> (State, Option<usize>) {
-    match tenant.status {
+    match status {
         TenantStatus::Closed => return (State::TenantClosed, None),
         TenantStatus::Suspended => return (State::TenantSuspended, None),
         TenantStatus::Active => {}
     }
-    let license = |held: &Held<'_>| &tenant.licenses[held.index];
     // Add-ons stand beside a tier: alone they open nothing, so they are not asked here.
-    let plans = || held.iter().filter(|held| license(held).kind != LicenseKind::Addon);
+    let plans = || held.iter().filter(|held| held.license.kind != LicenseKind::Addon);
     let standing = |wanted| plans().filter(move |held| held.standing == wanted);
     // Of several, the smaller id, so that the order of rows never decides.
     let first = |found: Vec<&Held<'_>>| {
-        found.into_iter().min_by_key(|held| &license(held).id).map(|held| held.index)
+        found.into_iter().min_by_key(|held| &held.license.id).map(|held| held.index)
     };
 
     for (wanted, state) in [(Standing::Active, State::Active), (Standing::Grace, State::Grace)] {
@@ -107,14 +106,14 @@ pub(super) fn judge(
     }
     let suspended = |begun: bool| {
         let found = standing(Standing::Suspended);
-        first(found.filter(|held| (license(held).starts_at <= now) == begun).collect())
+        first(found.filter(|held| (held.license.starts_at <= now) == begun).collect())
     };
     if let Some(index) = suspended(true) {
         return (State::LicenseSuspended, Some(index));
     }
     // A license to come says more than one that is gone: it tells when service begins.
-    let next = standing(Standing::Scheduled)
-        .min_by_key(|held| (license(held).starts_at, &license(held).id));
+    let next =
+        standing(Standing::Scheduled).min_by_key(|held| (held.license.starts_at, &held.license.id));
     if let Some(held) = next {
         return (State::NotYetValid, Some(held.index));
     }
@@ -125,7 +124,7 @@ pub(super) fn judge(
     let last = plans()
         .filter(|held| matches!(held.standing, Standing::Expired | Standing::Revoked))
         .max_by_key(|held| {
-            let license = license(held);
+            let license = held.license;
             let ended = match held.standing {
                 Standing::Revoked => license.revoked_at,
                 _ => license.grace_ends_at(),

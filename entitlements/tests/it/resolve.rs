@@ -1,5 +1,6 @@
 //! The edge cases of the resolution, one by one.
 
+use std::slice;
 use std::time::{Duration, SystemTime};
 
 use entitlements::testing::{PLANS, license};
@@ -360,6 +361,54 @@ fn an_add_on_does_not_add_to_a_raise() {
     let set = resolve(&catalog, &record, time(NOW));
     let offers = ["mid", "high", "business", "addon:pack"];
     assert_eq!(denied(&set, "retention_days=17").unlocked_by, offers);
+}
+
+/// Low (7) with three packs of ten has 37 days; mid (30) beside the same packs has 60.
+#[test]
+fn a_tier_counts_together_with_the_add_ons_that_are_there() {
+    let text = format!("{PLANS}\n[addons.pack]\nretention_days = 10");
+    let catalog = Catalog::parse(&text).expect("it is right");
+    let packs = License { kind: LicenseKind::Addon, quantity: 3, ..year("lic_2", "pack") };
+    let mut record = acme(vec![year("lic_1", "low"), packs]);
+    let set = resolve(&catalog, &record, time(NOW));
+    assert_eq!(denied(&set, "retention_days=60").unlocked_by, ["mid", "high", "business"]);
+    let offers = ["mid", "high", "business", "addon:pack"];
+    assert_eq!(denied(&set, "retention_days=47").unlocked_by, offers);
+    record.licenses.push(year("lic_3", "mid"));
+    assert_eq!(value(&resolve(&catalog, &record, time(NOW)), "retention_days"), "60");
+}
+
+/// What waits for a license, an add-on or an exception, comes with the cheapest tier; what is
+/// denied comes with none.
+#[test]
+fn a_tenant_without_a_license_is_told_what_opens_the_feature_to_it() {
+    let text = format!("{PLANS}\n[addons.replay_pack]\nexchange_replay = \"yes\"");
+    let catalog = Catalog::parse(&text).expect("it is right");
+    let pack = License { kind: LicenseKind::Addon, ..year("lic_1", "replay_pack") };
+    let check = |licenses: &[License], effect: Option<Effect>, expected: &[&str]| {
+        let mut record = acme(licenses.to_vec());
+        record.overrides.extend(effect.map(|it| exception("ovr_1", "exchange_replay", it)));
+        let set = resolve(&catalog, &record, time(NOW));
+        let denial = denied(&set, "exchange_replay");
+        assert_eq!(denial.reason.code(), "no_license");
+        assert_eq!(denial.unlocked_by, expected);
+        assert_eq!(set.explain()[4].unlocked_by, expected);
+        // And so it comes: nothing opens it but what is named.
+        for tier in ["low", "mid", "high", "business"] {
+            let mut richer = record.clone();
+            richer.licenses.push(year("lic_2", tier));
+            let set = resolve(&catalog, &richer, time(NOW));
+            assert_eq!(value(&set, "exchange_replay") == "yes", expected.contains(&tier), "{tier}");
+        }
+    };
+    let every = ["low", "mid", "high", "business"];
+    check(&[], None, &["high", "business"]);
+    check(&[], Some(Effect::Deny), &[]);
+    check(&[], Some(Effect::Set("no".to_owned())), &[]);
+    check(&[], Some(Effect::Set("yes".to_owned())), &every);
+    check(&[], Some(Effect::Raise("yes".to_owned())), &every);
+    check(slice::from_ref(&pack), None, &every);
+    check(&[pack], Some(Effect::Deny), &[]);
 }
 
 /// A route that asks for no more than a known caller: who holds a plan that nobody knows is let in

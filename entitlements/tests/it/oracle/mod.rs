@@ -55,6 +55,16 @@ fn with_one_more(tenant: &TenantRecord, kind: LicenseKind, plan: &str) -> Tenant
     richer
 }
 
+/// What can be bought, the cheapest tier first and add-ons last, and how it is named.
+const OFFERS: [(&str, LicenseKind, &str); 6] = [
+    ("low", LicenseKind::Base, "low"),
+    ("mid", LicenseKind::Base, "mid"),
+    ("high", LicenseKind::Base, "high"),
+    ("business", LicenseKind::Base, "business"),
+    ("pack", LicenseKind::Addon, "addon:pack"),
+    ("vault", LicenseKind::Addon, "addon:vault"),
+];
+
 fn config() -> ProptestConfig {
     let usual = ProptestConfig::default();
     ProptestConfig { cases: usual.cases.max(2_000), failure_persistence: None, ..usual }
@@ -131,30 +141,34 @@ proptest! {
     ) {
         let (catalog, now) = (catalog(), at(now));
         let set = resolve(&catalog, &tenant, now);
-        let tiers = catalog.tiers().iter().map(|it| (it.name(), LicenseKind::Base));
-        let addons = ["pack", "vault"].map(|name| (name, LicenseKind::Addon));
-        for (plan, kind) in tiers.chain(addons) {
-            let prefix = if kind == LicenseKind::Addon { "addon:" } else { "" };
-            let name = format!("{prefix}{plan}");
-            let richer = resolve(&catalog, &with_one_more(&tenant, kind, plan), now);
+        for (plan, kind, name) in OFFERS {
+            let richer = oracle(&with_one_more(&tenant, kind, plan), now);
             for (feature, row) in set.explain().iter().enumerate() {
-                let (less, more) = (numbers(&set)[feature], numbers(&richer)[feature]);
-                // Who is not served is told what the plans say. What stands in the tenant's rows
-                // beside them and waits for a license is not looked at: overrides, and add-ons.
-                let served = set.state().is_usable();
-                let waits = in_force(&tenant, feature, now).next().is_some();
-                let added = counting(&tenant, now).any(|it| {
-                    it.kind == LicenseKind::Addon && worth(it).is_some_and(|it| 0 < it[feature])
-                });
-                match (row.unlocked_by.contains(&name), less < more) {
-                    (true, false) => prop_assert!(!served && waits, "{name} does not help: {row:?}"),
-                    (false, true) => {
-                        let beside = if served { added } else { waits || added };
-                        prop_assert!(beside, "{name} is not named: {row:?}");
-                    }
-                    (true, true) | (false, false) => {}
-                }
+                let (less, more) = (numbers(&set)[feature], richer.values[feature]);
+                let said = row.unlocked_by.iter().any(|it| it == name);
+                prop_assert_eq!(said, less < more, "{} of {:?}: {} to {}", name, row, less, more);
             }
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_the_offers_with_which_it_would_be_granted(
+        tenant in a_tenant(),
+        now in 0..30_u64,
+    ) {
+        let (catalog, now) = (catalog(), at(now));
+        let set = resolve(&catalog, &tenant, now);
+        let richer = OFFERS.map(|(plan, kind, name)| {
+            (name, resolve(&catalog, &with_one_more(&tenant, kind, plan), now))
+        });
+        let days = [1, 15, 40, 100, 1_000, u64::MAX].map(|it| format!("retention_days={it}"));
+        let levels = ["payload_lineage=limited", "payload_lineage=full"].map(str::to_owned);
+        for need in FEATURES.map(str::to_owned).into_iter().chain(levels).chain(days) {
+            let need = catalog.need(&need).expect("it is known");
+            let Err(refusal) = set.require(&need) else { continue };
+            let would_do = richer.iter().filter(|(_, set)| set.require(&need).is_ok());
+            let would_do: Vec<_> = would_do.map(|(name, _)| *name).collect();
+            prop_assert_eq!(&refusal.unlocked_by, &would_do, "{} of {:?}", need, set);
         }
     }
 
