@@ -9,7 +9,8 @@ use entitlements::store::{AuditEntry, Mode};
 use entitlements::{TenantId, format_time, parse_time};
 use serde_json::{Value as Json, json};
 
-use super::store::{Desk, StoreArgs, failed, table};
+use super::store::{Desk, StoreArgs, failed};
+use super::table::table;
 use super::{CliError, Outcome};
 
 /// How many entries are read at once.

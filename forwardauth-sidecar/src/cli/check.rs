@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use super::{
     CliError,
     question::{QuestionArgs, outcome},
-    store::visible,
+    table::visible,
 };
 
 /// Answers what a token may do. Exit code 0: yes; 1: no; 2: usage or configuration; 3: cannot know.

@@ -10,7 +10,7 @@ use url::Url;
 use super::{
     CliError, Outcome,
     question::{Question, QuestionArgs, outcome, verdict},
-    store::visible,
+    table::visible,
 };
 use crate::{
     config::Config,

@@ -12,12 +12,14 @@ mod effect;
 mod error;
 pub mod explain;
 pub mod license;
+mod near;
 pub mod overrides;
 pub mod plans;
 mod question;
 pub mod serve;
 mod store;
 pub mod store_copy;
+mod table;
 pub mod tenant;
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,8 @@ use entitlements::store::{Change, Mode};
 use entitlements::{Effect, Feature, FeatureKey, Override, TenantId, TenantRecord, format_time};
 use serde_json::{Value as Json, json};
 
-use super::store::{Desk, StoreArgs, failed, new_id, now, table, whole_second};
+use super::store::{Desk, StoreArgs, failed, new_id, now, whole_second};
+use super::table::table;
 use super::{CliError, Outcome, effect};
 
 /// What to do with exceptions.

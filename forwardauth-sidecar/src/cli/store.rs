@@ -1,6 +1,5 @@
 //! What the commands about tenants and licenses share: which store, and how to print.
 
-use std::borrow::Cow;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,6 +12,7 @@ use entitlements::{Catalog, InvalidTime, StoreError, TenantId, TenantRecord, par
 use serde_json::Value as Json;
 
 use super::CliError;
+use super::near::near;
 use crate::config::{Config, Environment};
 
 /// Which store, who asks, and in what form the answer is given.
@@ -237,98 +237,5 @@ pub(super) fn failed(error: &StoreError) -> CliError {
             CliError::Unavailable { message: error.to_string(), source: None }
         }
         _ => CliError::usage(error.to_string()),
-    }
-}
-
-/// A text of the store as a terminal may show it: what would move the cursor, change colours,
-/// begin a line that looks like one of ours, or reorder the line is written as an escape.
-pub(super) fn visible(text: &str) -> Cow<'_, str> {
-    let hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    if !text.contains(hidden) {
-        return Cow::Borrowed(text);
-    }
-    let write = |shown: String, c: char| {
-        if hidden(c) {
-            shown + &c.escape_default().to_string()
-        } else {
-            shown + c.encode_utf8(&mut [0; 4])
-        }
-    };
-    Cow::Owned(text.chars().fold(String::new(), write))
-}
-
-/// Columns with a header, as wide as what stands in them.
-pub(super) fn table(out: &mut dyn Write, rows: &[Vec<String>]) -> std::io::Result<()> {
-    let rows: Vec<Vec<_>> =
-        rows.iter().map(|row| row.iter().map(|cell| visible(cell)).collect()).collect();
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<_> = (0..columns).map(width).collect();
-    for row in &rows {
-        let cells = row.iter().zip(&widths);
-        let line: Vec<_> = cells.map(|(cell, width)| format!("{cell:<width$}")).collect();
-        writeln!(out, "{}", line.join("  ").trim_end())?;
-    }
-    Ok(())
-}
-
-/// Up to three names that look like `wanted`, in backticks.
-fn near<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let start = |text: &str| text.chars().take(3).collect::<String>().to_lowercase();
-    let alike = |name: &str| {
-        start(name) == start(wanted)
-            || (wanted.len() > 2 && (name.contains(wanted) || one_slip(name, wanted)))
-    };
-    names.filter(|name| alike(name)).take(3).map(|name| format!("`{name}`")).collect()
-}
-
-/// True if one letter is wrong, missing, too many, or two neighbours are swapped.
-fn one_slip(one: &str, other: &str) -> bool {
-    let (one, other) = (one.as_bytes(), other.as_bytes());
-    let same = one.iter().zip(other).take_while(|(x, y)| x == y).count();
-    let (one, other) = (&one[same..], &other[same..]);
-    let same = one.iter().rev().zip(other.iter().rev()).take_while(|(x, y)| x == y).count();
-    let (one, other) = (&one[..one.len() - same], &other[..other.len() - same]);
-    let swapped = one.len() == 2 && other.iter().rev().eq(one);
-    swapped || (one.len() <= 1 && other.len() <= 1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn near_names_are_found() {
-        let names = ["acme", "acme-eu", "globex"];
-        assert_eq!(near("umbrella", names.into_iter()), Vec::<String>::new());
-        for slip in ["acne", "cme", "accme", "amce", "ACME"] {
-            assert_eq!(near(slip, names.into_iter()).first().unwrap(), "`acme`", "{slip}");
-        }
-        assert_eq!(near("acm", names.into_iter()), ["`acme`", "`acme-eu`"]);
-        assert_eq!(near("globax", names.into_iter()), ["`globex`"]);
-    }
-
-    #[test]
-    fn what_a_terminal_obeys_is_escaped() {
-        assert_eq!(visible("Zoë & Søn, «日本»"), "Zoë & Søn, «日本»");
-        assert_eq!(visible("\u{1b}[2J\n\u{9b}x\u{202e}"), "\\u{1b}[2J\\n\\u{9b}x\\u{202e}");
-        let mut text = Vec::new();
-        table(&mut text, &[vec!["a\nroot  active".to_owned()]])
-            .expect("writing to memory cannot fail");
-        assert_eq!(String::from_utf8_lossy(&text), "a\\nroot  active\n");
-    }
-
-    #[test]
-    fn columns_are_aligned() {
-        let mut text = Vec::new();
-        let rows = [vec!["a".to_owned(), "b".to_owned()], vec!["long".to_owned(), "c".to_owned()]];
-        table(&mut text, &rows).expect("writing to memory cannot fail");
-        assert_eq!(String::from_utf8_lossy(&text), "a     b\nlong  c\n");
     }
 }

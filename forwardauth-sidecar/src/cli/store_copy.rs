@@ -8,7 +8,8 @@ use clap::{Args, Subcommand};
 use entitlements::store::{self, Copied, Mode};
 use serde_json::json;
 
-use super::store::{failed, table};
+use super::store::failed;
+use super::table::table;
 use super::{CliError, Outcome};
 
 /// What to do with a whole store.

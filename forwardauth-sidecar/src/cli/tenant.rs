@@ -9,7 +9,8 @@ use entitlements::{Catalog, EntitlementSet, TenantId, TenantStatus, format_time,
 use serde_json::{Value as Json, json};
 
 use super::license::{license_json, license_rows, value_json};
-use super::store::{Desk, StoreArgs, failed, now, other_plans, table, visible};
+use super::store::{Desk, StoreArgs, failed, now, other_plans};
+use super::table::{table, visible};
 use super::{CliError, Outcome};
 
 /// What to do with tenants.

@@ -12,7 +12,8 @@ use entitlements::{License, TenantId, Value, format_duration, format_time};
 use serde_json::{Value as Json, json};
 
 use self::grant::{Grant, grant};
-use super::store::{Desk, StoreArgs, failed, now, table};
+use super::store::{Desk, StoreArgs, failed, now};
+use super::table::table;
 use super::{CliError, Outcome};
 
 /// What to do with licenses.

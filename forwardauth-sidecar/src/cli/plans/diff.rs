@@ -8,7 +8,8 @@ use clap::Args;
 use entitlements::{Catalog, OrphanedLicense, PlanChange, TenantStatus, orphans};
 use serde_json::{Value as Json, json};
 
-use super::super::store::{now, table};
+use super::super::store::now;
+use super::super::table::table;
 use super::super::{CliError, Outcome};
 use super::StoreOf;
 
