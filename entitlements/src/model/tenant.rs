@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::SystemTime;
 
 use super::TenantId;
 use super::license::{License, UnknownWord, words};
@@ -24,6 +25,31 @@ pub struct TenantRecord {
     pub licenses: Vec<License>,
     /// All overrides, the past and the future ones too.
     pub overrides: Vec<Override>,
+}
+
+impl TenantRecord {
+    /// The record as it counts at `now`, where nothing that the store tells is still to happen.
+    ///
+    /// Suspensions and revocations have happened, even if this host's clock is behind the one they
+    /// were noted by, or was set back since: a revocation must not wait for a clock. Those that are
+    /// noted for later count from `now` on. Starts and ends are agreed ahead, and stay.
+    #[must_use]
+    pub fn happened_by(mut self, now: SystemTime) -> Self {
+        let of_licenses =
+            self.licenses.iter_mut().flat_map(|it| [&mut it.suspended_at, &mut it.revoked_at]);
+        let of_overrides = self.overrides.iter_mut().map(|it| &mut it.revoked_at);
+        for moment in of_licenses.chain(of_overrides).flatten() {
+            *moment = (*moment).min(now);
+        }
+        self
+    }
+
+    /// True if [`Self::happened_by`] changes anything.
+    pub(crate) fn is_ahead_of(&self, now: SystemTime) -> bool {
+        let of_licenses = self.licenses.iter().flat_map(|it| [it.suspended_at, it.revoked_at]);
+        let of_overrides = self.overrides.iter().map(|it| it.revoked_at);
+        of_licenses.chain(of_overrides).flatten().any(|moment| moment > now)
+    }
 }
 
 words!(

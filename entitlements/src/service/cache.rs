@@ -297,24 +297,15 @@ pub(super) enum Replace {
     Always,
 }
 
-/// What holds now. What the store tells has happened, even if this host's clock is behind the one it
-/// was noted by, or was set back since: a revocation must not wait for a clock.
+/// What holds now. What the store tells has happened; see [`TenantRecord::happened_by`].
 pub(super) fn resolve_live(
     catalog: &Catalog,
     mut record: Arc<TenantRecord>,
     now: SystemTime,
 ) -> EntitlementSet {
-    let late = |moment: &Option<SystemTime>| moment.is_some_and(|moment| moment > now);
-    let of_licenses = record.licenses.iter().flat_map(|it| [&it.suspended_at, &it.revoked_at]);
-    let of_overrides = record.overrides.iter().map(|it| &it.revoked_at);
-    if of_licenses.chain(of_overrides).any(late) {
-        let record = Arc::make_mut(&mut record);
-        let licenses = record.licenses.iter_mut();
-        let of_licenses = licenses.flat_map(|it| [&mut it.suspended_at, &mut it.revoked_at]);
-        let of_overrides = record.overrides.iter_mut().map(|it| &mut it.revoked_at);
-        for moment in of_licenses.chain(of_overrides).flatten() {
-            *moment = (*moment).min(now);
-        }
+    // Hardly ever: nothing is copied for a record that tells of the past only.
+    if record.is_ahead_of(now) {
+        record = Arc::new(Arc::unwrap_or_clone(record).happened_by(now));
     }
     resolve_shared(catalog, record, now)
 }

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use entitlements::{Catalog, EntitlementSet, TenantId, TenantRecord, format_time, resolve};
 
-use super::store::Desk;
+use super::store::{Desk, now};
 
 /// What to tell about a new license or override that changes nothing at the moment where it starts;
 /// nothing if it does. The row is in the store already: whatever fails here, it was saved.
@@ -14,7 +14,7 @@ pub(super) async fn note(
     row: &str,
     from: SystemTime,
 ) -> Option<String> {
-    let after = desk.store.load(tenant).await.ok()??;
+    let after = desk.tenant(tenant, now()).await.ok()?;
     let mut before = after.clone();
     before.licenses.retain(|license| license.id != row);
     before.overrides.retain(|exception| exception.id != row);

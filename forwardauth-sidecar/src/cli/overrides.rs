@@ -203,8 +203,8 @@ async fn list(
 ) -> Result<ExitCode, CliError> {
     let at = now();
     let records: Vec<TenantRecord> = match &tenant {
-        Some(id) => vec![desk.tenant(id).await?],
-        None => desk.tenants().await?,
+        Some(id) => vec![desk.tenant(id, at).await?],
+        None => desk.tenants(at).await?,
     };
     let shown = || {
         records

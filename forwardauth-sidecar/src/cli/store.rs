@@ -134,17 +134,22 @@ impl Desk {
         }
     }
 
-    /// A tenant by its id; an unknown one is told with those that have a similar id.
-    pub(super) async fn tenant(&self, id: &TenantId) -> Result<TenantRecord, CliError> {
+    /// A tenant by its id, as the gateway takes it at a moment; an unknown one is told with those
+    /// that have a similar id.
+    pub(super) async fn tenant(
+        &self,
+        id: &TenantId,
+        at: SystemTime,
+    ) -> Result<TenantRecord, CliError> {
         match self.store.load(id).await.map_err(|error| failed(&error))? {
-            Some(record) => Ok(record),
+            Some(record) => Ok(record.happened_by(at)),
             None => Err(self.unknown_tenant(id.as_str()).await),
         }
     }
 
-    /// Every tenant with all its rows.
-    pub(super) async fn tenants(&self) -> Result<Vec<TenantRecord>, CliError> {
-        every_tenant(self.store.as_ref()).await
+    /// Every tenant with all its rows, as the gateway takes them at a moment.
+    pub(super) async fn tenants(&self, at: SystemTime) -> Result<Vec<TenantRecord>, CliError> {
+        every_tenant(self.store.as_ref(), at).await
     }
 
     async fn unknown_tenant(&self, name: &str) -> CliError {
@@ -201,11 +206,15 @@ pub(super) fn now() -> SystemTime {
     auth_core::SystemClock.now()
 }
 
-/// Every tenant of a store with all its rows.
-pub(super) async fn every_tenant(store: &dyn Store) -> Result<Vec<TenantRecord>, CliError> {
+/// Every tenant of a store with all its rows, as the gateway takes them at a moment.
+pub(super) async fn every_tenant(
+    store: &dyn Store,
+    at: SystemTime,
+) -> Result<Vec<TenantRecord>, CliError> {
     let mut records = Vec::new();
     for tenant in store.tenants().await.map_err(|error| failed(&error))? {
-        records.extend(store.load(&tenant.id).await.map_err(|error| failed(&error))?);
+        let record = store.load(&tenant.id).await.map_err(|error| failed(&error))?;
+        records.extend(record.map(|record| record.happened_by(at)));
     }
     Ok(records)
 }

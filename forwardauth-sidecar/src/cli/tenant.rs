@@ -211,9 +211,9 @@ async fn list(desk: &Desk, out: &mut dyn Write) -> Result<ExitCode, CliError> {
 }
 
 async fn show(desk: &Desk, id: &TenantId, out: &mut dyn Write) -> Result<ExitCode, CliError> {
-    let record = desk.tenant(id).await?;
-    let organizations = desk.store.organizations(id).await.map_err(|error| failed(&error))?;
     let at = now();
+    let record = desk.tenant(id, at).await?;
+    let organizations = desk.store.organizations(id).await.map_err(|error| failed(&error))?;
     // Without plans there are still rows to show.
     let set = desk.catalog().ok().map(|catalog: &Catalog| resolve(catalog, &record, at));
     let note = match desk.catalog() {

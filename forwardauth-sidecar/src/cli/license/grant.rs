@@ -179,7 +179,12 @@ async fn known(
     source: LicenseSource,
     reference: &str,
 ) -> Result<Option<(TenantId, License)>, CliError> {
-    desk.store.license_from(source, reference).await.map_err(|error| failed(&error))
+    let found = desk.store.license_from(source, reference).await;
+    let Some((tenant, license)) = found.map_err(|error| failed(&error))? else { return Ok(None) };
+    // Among its tenant's rows it is as the gateway takes it.
+    let rows = desk.tenant(&tenant, now()).await?.licenses;
+    let license = rows.into_iter().find(|row| row.id == license.id).unwrap_or(license);
+    Ok(Some((tenant, license)))
 }
 
 /// The license that the source granted before: the same is no change, another one is refused.

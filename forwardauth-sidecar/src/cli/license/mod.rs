@@ -96,13 +96,21 @@ async fn one(desk: &Desk, name: &str, fits: impl Fn(&License) -> bool) -> Result
             name.escape_debug()
         )));
     };
-    let record = desk.tenant(&tenant).await?;
+    let at = now();
+    let record = desk.tenant(&tenant, at).await?;
     let fitting: Vec<_> = record.licenses.iter().filter(|license| fits(license)).collect();
     match fitting.as_slice() {
         [only] => Ok(only.id.clone()),
-        [] => Err(CliError::usage(format!(
-            "tenant `{tenant}` has no license that this can be done to"
-        ))),
+        [] => {
+            let why = match record.licenses.as_slice() {
+                [] => ": it has none at all".to_owned(),
+                [only] => format!(": `{}` ({}) is {}", only.id, only.plan, only.standing(at)),
+                _ => format!("; see `tiergate license list {tenant}`"),
+            };
+            Err(CliError::usage(format!(
+                "tenant `{tenant}` has no license that this can be done to{why}"
+            )))
+        }
         several => {
             let names: Vec<_> = several
                 .iter()
@@ -145,9 +153,9 @@ async fn list(
     let at = now();
     let mut records = Vec::new();
     if let Some(id) = &tenant {
-        records.push(desk.tenant(id).await?);
+        records.push(desk.tenant(id, at).await?);
     } else {
-        records = desk.tenants().await?;
+        records = desk.tenants(at).await?;
     }
     let all = || {
         records

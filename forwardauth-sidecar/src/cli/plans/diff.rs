@@ -58,8 +58,8 @@ pub(super) async fn run(args: &Diff, out: &mut dyn Write) -> Result<ExitCode, Cl
 
 async fn find(old: &Catalog, new: &Catalog, store: &StoreOf) -> Result<Found, CliError> {
     let mut found = Found { offers: old.changes_to(new), tenants: None, orphans: Vec::new() };
-    let Some(records) = store.tenants().await? else { return Ok(found) };
     let at = now();
+    let Some(records) = store.tenants(at).await? else { return Ok(found) };
     let mut tenants = Vec::new();
     for record in records.iter().filter(|record| record.status != TenantStatus::Closed) {
         tenants.extend(old.changes_for(new, record, at));

@@ -8,6 +8,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
 use entitlements::store::{self, Mode, Store};
@@ -121,9 +122,10 @@ fn misplaced(path: &Path, error: &CatalogError) -> CliError {
 async fn check(args: &Check, out: &mut dyn Write) -> Result<ExitCode, CliError> {
     let catalog = args.source.catalog()?;
     let named = StoreOf { config: args.source.config.clone(), store: args.store.clone() };
+    let at = now();
     let mut none = None;
     let records = match named.open().await? {
-        Some(Ok(store)) => Some(every_tenant(store.as_ref()).await?),
+        Some(Ok(store)) => Some(every_tenant(store.as_ref(), at).await?),
         // A configuration is checked before it is served for the first time, too.
         Some(Err(error @ StoreError::Missing { .. })) if args.store.is_none() => {
             none = Some(format!("{error}; no license was checked"));
@@ -132,7 +134,6 @@ async fn check(args: &Check, out: &mut dyn Write) -> Result<ExitCode, CliError> 
         Some(Err(error)) => return Err(failed(&error)),
         None => None,
     };
-    let at = now();
     let orphaned: Vec<_> =
         records.iter().flatten().flat_map(|record| orphans(&catalog, record, at)).collect();
     if args.source.json {
@@ -169,10 +170,10 @@ async fn check(args: &Check, out: &mut dyn Write) -> Result<ExitCode, CliError> 
 
 impl StoreOf {
     /// Every tenant of the store; nothing where none is named.
-    async fn tenants(&self) -> Result<Option<Vec<TenantRecord>>, CliError> {
+    async fn tenants(&self, at: SystemTime) -> Result<Option<Vec<TenantRecord>>, CliError> {
         let Some(store) = self.open().await? else { return Ok(None) };
         let store = store.map_err(|error| failed(&error))?;
-        every_tenant(store.as_ref()).await.map(Some)
+        every_tenant(store.as_ref(), at).await.map(Some)
     }
 
     /// The store, or why it cannot be opened; nothing where none is named.

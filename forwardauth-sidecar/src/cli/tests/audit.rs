@@ -1,8 +1,6 @@
 //! The log of changes.
 
 use serde_json::Value as Json;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{Connection as _, Executor as _};
 
 use super::Bench;
 
@@ -43,16 +41,9 @@ async fn a_log_that_was_tampered_with_is_found_at_its_first_entry() {
     bench.run("tenant suspend acme --reason 'not paid'").await.unwrap();
     bench.run("tenant activate acme").await.unwrap();
     // Whoever owns the file can do away with the database's own rules.
-    let file = SqliteConnectOptions::new().filename(bench.folder.path().join("tiergate.db"));
-    let mut shell = SqliteConnection::connect_with(&file).await.unwrap();
-    shell
-        .execute(
-            "DROP TRIGGER audit_is_not_rewritten;
-             UPDATE audit_log SET reason = 'was paid' WHERE reason = 'not paid'",
-        )
-        .await
-        .unwrap();
-    shell.close().await.unwrap();
+    let rewritten = "DROP TRIGGER audit_is_not_rewritten;
+                     UPDATE audit_log SET reason = 'was paid' WHERE reason = 'not paid'";
+    bench.by_hand(rewritten).await;
     let text = bench.run_for_no("audit verify").await;
     assert!(text.contains("BROKEN at entry 2: it is not what was written"), "{text}");
     let json: Json = serde_json::from_str(&bench.run_for_no("audit verify --json").await).unwrap();

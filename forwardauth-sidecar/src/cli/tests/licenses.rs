@@ -185,3 +185,54 @@ async fn what_changes_nothing_is_said_to() {
         assert!(json.get("note").is_none(), "{json}");
     }
 }
+
+/// The gateway takes what the store tells as having happened, whatever its clock says; so does
+/// whoever looks.
+#[tokio::test]
+async fn what_was_revoked_later_than_now_is_revoked() {
+    let bench = Bench::new();
+    for (tenant, tier) in [("acme", "high"), ("globex", "mid")] {
+        bench.run(&format!("tenant add {tenant}")).await.unwrap();
+        bench.run(&format!("license grant {tenant} --tier {tier}")).await.unwrap();
+    }
+    bench
+        .run("override add acme retention_days --set 9 --permanent --reason 'a promise'")
+        .await
+        .unwrap();
+    let line = "license grant acme --addon pack --source billing --source-ref sub_1";
+    let plans = format!("{}\n[addons.pack]\nretention_days = 10\n", entitlements::testing::PLANS);
+    std::fs::write(bench.plans(), plans).unwrap();
+    bench.run(line).await.unwrap();
+    bench
+        .by_hand(
+            "UPDATE licenses SET revoked_at = 32503680000000000, status_reason = 'by hand'
+             WHERE tenant_id = 'acme';
+             UPDATE licenses SET suspended_at = 32503680000000000, status_reason = 'by hand'
+             WHERE tenant_id = 'globex';
+             UPDATE overrides SET revoked_at = 32503680000000000, revoked_by = 'hand'",
+        )
+        .await;
+
+    let shown = bench.json("tenant show acme").await;
+    assert_eq!((&shown["state"], &shown["valid_until"]), (&"license_revoked".into(), &Json::Null));
+    assert_eq!(shown["licenses"][0]["standing"], "revoked");
+    assert_eq!(bench.json("tenant show globex").await["state"], "license_suspended");
+    let list = bench.json("license list").await;
+    let standings: Vec<_> = list.as_array().unwrap().iter().map(|it| &it["standing"]).collect();
+    assert_eq!(standings, ["revoked", "revoked", "suspended"]);
+    assert_eq!(bench.json("override list --all").await[0]["standing"], "revoked");
+    assert_eq!(bench.json("override list").await.as_array().unwrap().len(), 0);
+    assert!(bench.run(line).await.unwrap().contains("already, and revoked"));
+
+    let nothing = bench.run("license suspend globex").await;
+    Bench::expect_usage(nothing, &["no license that this can be done to", "(mid) is suspended"]);
+    let nothing = bench.run("license revoke acme").await;
+    Bench::expect_usage(nothing, &["this can be done to; see `tiergate license list acme`"]);
+    bench.run("license resume globex").await.unwrap();
+    // New plans take nothing from whoever has nothing.
+    let plans = entitlements::testing::PLANS.replace("\"high\", \"bus", "\"upper\", \"bus");
+    std::fs::write(bench.plans(), plans).unwrap();
+    let file = bench.plans().into_string().unwrap();
+    let text = bench.run(&format!("plans check {file} --store {}", bench.url())).await.unwrap();
+    assert!(text.contains("2 tenants, 0 licenses orphaned"), "{text}");
+}

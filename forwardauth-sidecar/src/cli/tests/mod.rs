@@ -11,6 +11,9 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
+use serde_json::Value as Json;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{Connection as _, Executor as _};
 
 use crate::cli::{self, CliError};
 
@@ -83,6 +86,20 @@ impl Bench {
             Command::Store(args) => cli::store_copy::run(args, &mut out).await?,
         };
         Ok((format!("{code:?}"), String::from_utf8(out).unwrap()))
+    }
+
+    /// The one JSON value that a command line prints.
+    async fn json(&self, line: &str) -> Json {
+        let text = self.run(&format!("{line} --json")).await.unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// What somebody does who owns the file.
+    async fn by_hand(&self, sql: &'static str) {
+        let file = SqliteConnectOptions::new().filename(self.folder.path().join("tiergate.db"));
+        let mut shell = SqliteConnection::connect_with(&file).await.unwrap();
+        shell.execute(sql).await.unwrap();
+        shell.close().await.unwrap();
     }
 
     #[track_caller]
