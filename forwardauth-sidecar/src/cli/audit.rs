@@ -9,7 +9,7 @@ use entitlements::store::{AuditEntry, Mode};
 use entitlements::{TenantId, format_time, parse_time};
 use serde_json::{Value as Json, json};
 
-use super::store::{Desk, StoreArgs, failed};
+use super::store::{Desk, StoreArgs, failed, now};
 use super::table::table;
 use super::{CliError, Outcome};
 
@@ -77,6 +77,10 @@ async fn list(
         let Some(last) = page.last() else { break };
         after = last.seq;
         entries.extend(page.into_iter().filter(wanted));
+    }
+    // Nothing is what a mistyped name has, too.
+    if let (Some(tenant), true) = (tenant, entries.is_empty()) {
+        desk.tenant(tenant, now()).await?;
     }
     let json = Json::Array(entries.iter().map(entry_json).collect());
     desk.print(out, &json, |out| {

@@ -16,6 +16,11 @@ async fn the_audit_log_is_listed_and_followed() {
         "{list}"
     );
     assert!(!list.contains("globex"), "{list}");
+    // Nothing is told of a tenant with nothing to tell; one that does not exist is a mistake.
+    let later = bench.run("audit list --tenant acme --since 2999-01-01T00:00:00Z --json").await;
+    assert_eq!(later.unwrap().trim(), "[]");
+    let unknown = bench.run("audit list --tenant acm").await;
+    Bench::expect_usage(unknown, &["there is no tenant `acm`", "did you mean `acme`?"]);
     let later = bench.run("audit list --since 2999-01-01T00:00:00Z --json").await.unwrap();
     assert_eq!(later.trim(), "[]");
     let all: Json = serde_json::from_str(&bench.run("audit list --json").await.unwrap()).unwrap();
