@@ -71,7 +71,7 @@ fn summary(file: &ConfigFile, config: &Config, out: &mut dyn Write) -> Result<()
         catalog.name(),
         catalog.tiers().len(),
         catalog.features().len(),
-        catalog.digest().get(..12).unwrap_or_default()
+        super::store::short(catalog.digest())
     )?;
     writeln!(out, "  routes   {routes}")?;
     for warning in &config.warnings {

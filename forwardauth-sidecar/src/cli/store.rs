@@ -185,7 +185,6 @@ impl Desk {
 /// otherwise.
 pub(super) async fn other_plans(store: &dyn Store, catalog: &Catalog) -> Option<String> {
     let current = store.current_digest().await.ok()??;
-    let short = |digest: &str| digest.get(..12).unwrap_or(digest).to_owned();
     let (own, current_short) = (short(catalog.digest()), short(&current));
     (current != catalog.digest()).then(|| {
         format!(
@@ -193,6 +192,11 @@ pub(super) async fn other_plans(store: &dyn Store, catalog: &Catalog) -> Option<
              that was started before they changed answers by its own until it is restarted"
         )
     })
+}
+
+/// So much of a digest as tells catalogs apart.
+pub(super) fn short(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
 }
 
 /// A name for a new row, as in `lic_0198...`; later ones sort behind earlier ones.

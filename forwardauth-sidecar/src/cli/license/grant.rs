@@ -155,10 +155,11 @@ pub(super) async fn grant(
         };
         writeln!(
             out,
-            "granted {} ({} {}) to tenant `{}` from {} {until} (revision {})",
+            "granted {} ({} {}{}) to tenant `{}` from {} {until} (revision {})",
             license.id,
             license.kind,
             license.plan,
+            if license.pin.is_some() { ", pinned" } else { "" },
             wanted.tenant,
             format_time(starts_at),
             receipt.revision

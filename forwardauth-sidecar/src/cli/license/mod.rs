@@ -12,7 +12,7 @@ use entitlements::{License, TenantId, Value, format_duration, format_time};
 use serde_json::{Value as Json, json};
 
 use self::grant::{Grant, grant};
-use super::store::{Desk, StoreArgs, failed, now};
+use super::store::{Desk, StoreArgs, failed, now, short};
 use super::table::table;
 use super::{CliError, Outcome};
 
@@ -164,14 +164,29 @@ async fn list(
     };
     let json =
         Json::Array(all().map(|(tenant, license)| license_json(tenant, license, at)).collect());
-    desk.print(out, &json, |out| table(out, &license_rows(all(), at)))?;
+    desk.print(out, &json, |out| table(out, &license_rows(all(), at, plan_in_words)))?;
     Ok(Outcome::Yes.into())
+}
+
+/// A license's plan, and whether it keeps to the catalog that it was sold under.
+fn plan_in_words(license: &License) -> String {
+    let pinned = if license.pin.is_some() { " (pinned)" } else { "" };
+    format!("{}{pinned}", license.plan)
+}
+
+/// The same, with the catalog.
+pub(super) fn plan_and_digest(license: &License) -> String {
+    match &license.pin {
+        Some(pin) => format!("{} (pinned {})", license.plan, short(&pin.digest)),
+        None => license.plan.clone(),
+    }
 }
 
 /// Licenses as rows of a table, with its header.
 pub(super) fn license_rows<'a>(
     licenses: impl Iterator<Item = (&'a TenantId, &'a License)>,
     at: SystemTime,
+    plan: fn(&License) -> String,
 ) -> Vec<Vec<String>> {
     let header = ["LICENSE", "TENANT", "KIND", "PLAN", "STANDING", "STARTS", "ENDS", "GRACE"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
@@ -180,7 +195,7 @@ pub(super) fn license_rows<'a>(
             license.id.clone(),
             tenant.to_string(),
             license.kind.to_string(),
-            license.plan.clone(),
+            plan(license),
             license.standing(at).to_string(),
             format_time(license.starts_at),
             license.ends_at.map_or_else(|| "-".to_owned(), format_time),

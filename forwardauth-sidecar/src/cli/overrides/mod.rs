@@ -1,17 +1,20 @@
 //! `tiergate override`: exceptions for one tenant, with a reason and an end.
 
+mod add;
+
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use clap::{ArgGroup, Args, Subcommand};
+use clap::{Args, Subcommand};
 use entitlements::store::{Change, Mode};
-use entitlements::{Effect, Feature, FeatureKey, Override, TenantId, TenantRecord, format_time};
+use entitlements::{Override, TenantId, TenantRecord, format_time};
 use serde_json::{Value as Json, json};
 
-use super::store::{Desk, StoreArgs, failed, new_id, now, whole_second};
+use self::add::{Add, add};
+use super::store::{Desk, StoreArgs, failed, now};
 use super::table::table;
-use super::{CliError, Outcome, effect};
+use super::{CliError, Outcome};
 
 /// What to do with exceptions.
 #[derive(Args, Debug)]
@@ -44,42 +47,6 @@ enum Command {
     },
 }
 
-#[derive(Args, Debug)]
-#[command(
-    group(ArgGroup::new("effect").required(true).args(["raise", "set", "deny"])),
-    group(ArgGroup::new("until").required(true).args(["ends", "permanent"]))
-)]
-struct Add {
-    /// The tenant.
-    tenant: TenantId,
-    /// The feature of the plans file.
-    feature: FeatureKey,
-    /// At least this value: it never takes anything away.
-    #[arg(long, value_name = "VALUE")]
-    raise: Option<String>,
-    /// Exactly this value: it may take something away.
-    #[arg(long, value_name = "VALUE")]
-    set: Option<String>,
-    /// The lowest value, whatever else holds.
-    #[arg(long)]
-    deny: bool,
-    /// The first moment it holds, in RFC 3339; now unless another one is given.
-    #[arg(long, value_name = "RFC3339", value_parser = super::store::time)]
-    starts: Option<SystemTime>,
-    /// The first moment it no longer holds.
-    #[arg(long, value_name = "RFC3339", value_parser = super::store::time)]
-    ends: Option<SystemTime>,
-    /// It has no end: somebody has to revoke it.
-    #[arg(long)]
-    permanent: bool,
-    /// Why, in at least 5 characters that are not blank.
-    #[arg(long)]
-    reason: String,
-    /// Where it was agreed.
-    #[arg(long)]
-    ticket: Option<String>,
-}
-
 /// Runs the command.
 ///
 /// # Errors
@@ -98,103 +65,6 @@ pub async fn run(args: OverrideArgs, out: &mut dyn Write) -> Result<ExitCode, Cl
     }
 }
 
-async fn add(desk: &Desk, wanted: Add, out: &mut dyn Write) -> Result<ExitCode, CliError> {
-    let at = now();
-    let effect = effect(desk, &wanted)?;
-    if wanted.reason.chars().filter(|c| !c.is_whitespace()).count() < 5 {
-        return Err(CliError::usage(
-            "`--reason` has less than 5 characters that are not blank; say why, so that others can \
-             judge it later",
-        ));
-    }
-    let starts_at = wanted.starts.unwrap_or_else(|| whole_second(at));
-    if let Some(end) = wanted.ends
-        && end <= starts_at.max(at)
-    {
-        return Err(CliError::usage(format!(
-            "`--ends` is {}, so that the override would never hold; give an end after {}",
-            format_time(end),
-            format_time(starts_at.max(at))
-        )));
-    }
-    let exception = Override {
-        id: new_id("ovr"),
-        feature: wanted.feature,
-        effect,
-        starts_at,
-        ends_at: wanted.ends,
-        reason: wanted.reason.trim().to_owned(),
-        ticket: wanted.ticket,
-        created_by: desk.actor().name.clone(),
-        revoked_at: None,
-    };
-    let tenant = wanted.tenant;
-    let change = Change::AddOverride { tenant: tenant.clone(), exception: exception.clone() };
-    let receipt = desk.apply(&change).await?;
-    let mut json = override_json(&tenant, &exception, at);
-    json["revision"] = json!(receipt.revision);
-    let note = effect::note(desk, &tenant, &exception.id, starts_at.max(at)).await;
-    if let Some(note) = &note {
-        json["note"] = json!(note);
-    }
-    desk.print(out, &json, |out| {
-        let until = exception
-            .ends_at
-            .map_or_else(|| "for good".to_owned(), |end| format!("until {}", format_time(end)));
-        writeln!(
-            out,
-            "added {}: {} `{}` for tenant `{tenant}` from {} {until} (revision {})",
-            exception.id,
-            exception.effect,
-            exception.feature,
-            format_time(starts_at),
-            receipt.revision
-        )?;
-        match &note {
-            Some(note) => writeln!(out, "note: {note}"),
-            None => Ok(()),
-        }
-    })?;
-    Ok(Outcome::Yes.into())
-}
-
-/// What it does, in values that the plans know.
-fn effect(desk: &Desk, wanted: &Add) -> Result<Effect, CliError> {
-    let catalog = desk.catalog()?;
-    let Some(feature) = catalog.feature(&wanted.feature) else {
-        let known = catalog.features().iter().map(|feature| feature.key().as_str());
-        return Err(CliError::usage(format!(
-            "there is no feature `{}`; use one of `{}`",
-            wanted.feature,
-            known.collect::<Vec<_>>().join("`, `")
-        )));
-    };
-    let known = |text: &str| {
-        feature.value(text).ok_or_else(|| {
-            CliError::usage(format!(
-                "feature `{}` has no value `{}`; use {}",
-                feature.key(),
-                text.escape_debug(),
-                feature.known_values()
-            ))
-        })
-    };
-    match (&wanted.raise, &wanted.set) {
-        (Some(text), _) if known(text)?.is_lowest() => Err(raises_nothing(feature)),
-        (Some(text), _) => Ok(Effect::Raise(text.clone())),
-        (None, Some(text)) => known(text).map(|_| Effect::Set(text.clone())),
-        (None, None) => Ok(Effect::Deny),
-    }
-}
-
-fn raises_nothing(feature: &Feature) -> CliError {
-    CliError::usage(format!(
-        "`{}` is the lowest value of `{}`, which raises nothing; use `--deny` to take it away",
-        feature.lowest(),
-        feature.key()
-    ))
-}
-
 async fn list(
     desk: &Desk,
     tenant: Option<TenantId>,
@@ -210,32 +80,10 @@ async fn list(
         records
             .iter()
             .flat_map(|record| record.overrides.iter().map(|exception| (&record.id, exception)))
-            .filter(|(_, exception)| {
-                all || matches!(standing(exception, at), "active" | "scheduled")
-            })
+            .filter(|(_, exception)| all || is_to_come(exception, at))
     };
     let json = Json::Array(shown().map(|(tenant, it)| override_json(tenant, it, at)).collect());
-    desk.print(out, &json, |out| {
-        let header = [
-            "OVERRIDE", "TENANT", "FEATURE", "EFFECT", "STANDING", "STARTS", "ENDS", "BY", "REASON",
-        ];
-        let mut rows = vec![header.map(str::to_owned).to_vec()];
-        rows.extend(shown().map(|(tenant, it)| {
-            let ticket = it.ticket.as_ref().map(|ticket| format!(" ({ticket})"));
-            vec![
-                it.id.clone(),
-                tenant.to_string(),
-                it.feature.to_string(),
-                it.effect.to_string(),
-                standing(it, at).to_owned(),
-                format_time(it.starts_at),
-                it.ends_at.map_or_else(|| "permanent".to_owned(), format_time),
-                it.created_by.clone(),
-                format!("{}{}", it.reason, ticket.unwrap_or_default()),
-            ]
-        }));
-        table(out, &rows)
-    })?;
+    desk.print(out, &json, |out| table(out, &override_rows(shown(), at)))?;
     Ok(Outcome::Yes.into())
 }
 
@@ -267,6 +115,15 @@ async fn revoke(
     Ok(Outcome::Yes.into())
 }
 
+/// The exceptions that hold or will hold.
+pub(super) fn to_come(record: &TenantRecord, at: SystemTime) -> impl Iterator<Item = &Override> {
+    record.overrides.iter().filter(move |exception| is_to_come(exception, at))
+}
+
+fn is_to_come(exception: &Override, at: SystemTime) -> bool {
+    matches!(standing(exception, at), "active" | "scheduled")
+}
+
 /// How an exception stands at a moment.
 fn standing(exception: &Override, at: SystemTime) -> &'static str {
     if exception.revoked_at.is_some_and(|moment| moment <= at) {
@@ -280,7 +137,33 @@ fn standing(exception: &Override, at: SystemTime) -> &'static str {
     }
 }
 
-fn override_json(tenant: &TenantId, exception: &Override, at: SystemTime) -> Json {
+/// Exceptions as rows of a table, with its header.
+pub(super) fn override_rows<'a>(
+    overrides: impl Iterator<Item = (&'a TenantId, &'a Override)>,
+    at: SystemTime,
+) -> Vec<Vec<String>> {
+    let header =
+        ["OVERRIDE", "TENANT", "FEATURE", "EFFECT", "STANDING", "STARTS", "ENDS", "BY", "REASON"];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    rows.extend(overrides.map(|(tenant, it)| {
+        let ticket = it.ticket.as_ref().map(|ticket| format!(" ({ticket})"));
+        vec![
+            it.id.clone(),
+            tenant.to_string(),
+            it.feature.to_string(),
+            it.effect.to_string(),
+            standing(it, at).to_owned(),
+            format_time(it.starts_at),
+            it.ends_at.map_or_else(|| "permanent".to_owned(), format_time),
+            it.created_by.clone(),
+            format!("{}{}", it.reason, ticket.unwrap_or_default()),
+        ]
+    }));
+    rows
+}
+
+/// An exception as JSON.
+pub(super) fn override_json(tenant: &TenantId, exception: &Override, at: SystemTime) -> Json {
     json!({
         "override": exception.id,
         "tenant": tenant,

@@ -1,15 +1,17 @@
 //! `tiergate tenant`: who is served, and which organizations name them.
 
+mod show;
+
 use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use entitlements::store::{Change, Mode, Organization};
-use entitlements::{Catalog, EntitlementSet, TenantId, TenantStatus, format_time, resolve};
+use entitlements::{TenantId, TenantStatus, format_time};
 use serde_json::{Value as Json, json};
 
-use super::license::{license_json, license_rows, value_json};
-use super::store::{Desk, StoreArgs, failed, now, other_plans};
+use self::show::show;
+use super::store::{Desk, StoreArgs, failed};
 use super::table::{table, visible};
 use super::{CliError, Outcome};
 
@@ -60,7 +62,7 @@ enum Command {
     },
     /// Lists the tenants.
     List,
-    /// Shows a tenant: its state, features, licenses and organizations.
+    /// Shows a tenant: its state and what comes next, features, licenses, exceptions, organizations.
     Show {
         /// The tenant.
         id: TenantId,
@@ -206,79 +208,6 @@ async fn list(desk: &Desk, out: &mut dyn Write) -> Result<ExitCode, CliError> {
             ]
         }));
         table(out, &rows)
-    })?;
-    Ok(Outcome::Yes.into())
-}
-
-async fn show(desk: &Desk, id: &TenantId, out: &mut dyn Write) -> Result<ExitCode, CliError> {
-    let at = now();
-    let record = desk.tenant(id, at).await?;
-    let organizations = desk.store.organizations(id).await.map_err(|error| failed(&error))?;
-    // Without plans there are still rows to show.
-    let set = desk.catalog().ok().map(|catalog: &Catalog| resolve(catalog, &record, at));
-    let note = match desk.catalog() {
-        Ok(catalog) => other_plans(desk.store.as_ref(), catalog).await,
-        Err(_) => None,
-    };
-    let json = json!({
-        "tenant": record.id,
-        "name": record.name,
-        "status": record.status.as_str(),
-        "status_reason": record.status_reason,
-        "note": note,
-        "revision": record.revision,
-        "organizations": organizations
-            .iter()
-            .map(|organization| json!({ "issuer": organization.issuer, "organization": organization.id }))
-            .collect::<Vec<_>>(),
-        "licenses": record
-            .licenses
-            .iter()
-            .map(|license| license_json(&record.id, license, at))
-            .collect::<Vec<_>>(),
-        "state": set.as_ref().map(|set| set.state().as_str()),
-        "tier": set.as_ref().and_then(EntitlementSet::tier),
-        "valid_until": set.as_ref().and_then(EntitlementSet::valid_until).map(format_time),
-        "features": set.as_ref().map(|set| {
-            let features = set.features().map(|(key, value)| (key.to_string(), value_json(value)));
-            Json::Object(features.collect())
-        }),
-    });
-    desk.print(out, &json, |out| {
-        writeln!(out, "tenant    {} ({})", record.id, visible(&record.name))?;
-        let reason = record.status_reason.as_ref().map(|reason| format!(" ({})", visible(reason)));
-        writeln!(out, "status    {}{}", record.status, reason.unwrap_or_default())?;
-        if let Some(set) = &set {
-            writeln!(out, "state     {}", set.state())?;
-            writeln!(out, "tier      {}", set.tier().unwrap_or("-"))?;
-            let until = set.valid_until().map_or_else(|| "-".to_owned(), format_time);
-            writeln!(out, "changes   {until}")?;
-        }
-        writeln!(out, "revision  {}", record.revision)?;
-        if let Some(note) = &note {
-            writeln!(out, "note      {note}")?;
-        }
-        for organization in &organizations {
-            writeln!(out, "named by  {}", visible(&organization.to_string()))?;
-        }
-        if let Some(set) = &set {
-            writeln!(out)?;
-            let mut rows = vec![["FEATURE", "VALUE", "FROM"].map(str::to_owned).to_vec()];
-            rows.extend(
-                set.explain().iter().map(|row| {
-                    vec![row.feature.to_string(), row.value.to_string(), row.from.clone()]
-                }),
-            );
-            table(out, &rows)?;
-        }
-        if !record.licenses.is_empty() {
-            writeln!(out)?;
-            table(
-                out,
-                &license_rows(record.licenses.iter().map(|license| (&record.id, license)), at),
-            )?;
-        }
-        Ok(())
     })?;
     Ok(Outcome::Yes.into())
 }

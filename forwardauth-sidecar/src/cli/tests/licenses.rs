@@ -124,15 +124,22 @@ async fn a_pinned_license_keeps_its_plans_and_leaves_the_current_ones_alone() {
     let granted = bench.run("license grant acme --tier mid --pin --json").await.unwrap();
     let granted: Json = serde_json::from_str(&granted).unwrap();
     assert_eq!(granted["catalog"], sold.digest());
+    let list = bench.run("license list").await.unwrap();
+    assert!(list.contains("  mid (pinned)  "), "{list}");
+    let shown = bench.run("tenant show acme").await.unwrap();
+    assert!(shown.contains(&format!("  mid (pinned {})  ", &sold.digest()[..12])), "{shown}");
     assert_eq!(current().await, first.digest(), "one license changes nobody else's plans");
 
     let days = async || {
         let shown = bench.run("tenant show acme --json").await.unwrap();
         serde_json::from_str::<Json>(&shown).unwrap()["features"]["retention_days"].clone()
     };
+    let text = bench.run("license grant acme --tier low --pin").await.unwrap();
+    assert!(text.contains(" (base low, pinned) to tenant `acme`"), "{text}");
     plans("29");
     assert_eq!(days().await, 31, "whatever later plans say");
-    bench.run("license grant acme --tier mid").await.unwrap();
+    let text = bench.run("license grant acme --tier mid").await.unwrap();
+    assert!(text.contains(" (base mid) to tenant `acme`"), "{text}");
     plans("60");
     assert_eq!(days().await, 60, "one that is not pinned follows them");
 }

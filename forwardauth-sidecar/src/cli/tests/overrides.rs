@@ -16,7 +16,18 @@ async fn exceptions_have_a_reason_and_an_end() {
     assert_eq!((&added["ticket"], &added["created_by"]), (&"ACME-7".into(), &"sue".into()));
     let shown = bench.run("tenant show acme").await.unwrap();
     assert!(shown.contains("by sue") && shown.contains("promised by sales"), "{shown}");
-    Bench::expect_usage(bench.run(line).await, &["is in force in that time", "revoke it first"]);
+    let first = added["override"].as_str().unwrap();
+    let since = added["starts_at"].as_str().unwrap();
+    let way = format!("{first} holds from {since} until 2999-01-01T00:00:00Z; revoke it first");
+    Bench::expect_usage(bench.run(line).await, &["is in force in that time: ", &way]);
+    bench.run(&line.replace("--ends", "--permanent --starts")).await.unwrap();
+    let both = bench.run(&line.replace("--ends 2999-01-01T00:00:00Z", "--permanent")).await;
+    let second = " holds from 2999-01-01T00:00:00Z for good; revoke them first";
+    Bench::expect_usage(both, &[first, " until 2999-01-01T00:00:00Z, ovr_", second]);
+    // The later one goes again.
+    let later = bench.json("override list").await[1]["override"].as_str().unwrap().to_owned();
+    bench.run(&format!("override revoke {later}")).await.unwrap();
+    assert_eq!(bench.json("override list").await.as_array().unwrap().len(), 1);
 
     let text = bench
         .run(
@@ -44,7 +55,7 @@ async fn exceptions_have_a_reason_and_an_end() {
     assert!(!bench.run("override list").await.unwrap().contains(id));
     let all: Json =
         serde_json::from_str(&bench.run("override list --all --json").await.unwrap()).unwrap();
-    assert_eq!(all.as_array().unwrap().len(), 3);
+    assert_eq!(all.as_array().unwrap().len(), 4);
     assert_eq!(all[0]["standing"], "revoked");
     let log: Json = serde_json::from_str(&bench.run("audit list --json").await.unwrap()).unwrap();
     assert!(log.to_string().contains("sold by now"));

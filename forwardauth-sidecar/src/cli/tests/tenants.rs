@@ -96,3 +96,92 @@ async fn one_organization_names_one_tenant() {
     let shown = bench.run("tenant show globex").await.unwrap();
     assert_eq!(shown.matches("named by  org_1 of ").count(), 2, "{shown}");
 }
+
+/// Whoever reads when something changes wants to know into what.
+#[tokio::test]
+async fn what_comes_next_is_told() {
+    let bench = Bench::new();
+    let check = async |tenant: &str, lines: &[&str], told: &str, next: [Json; 3]| {
+        bench.run(&format!("tenant add {tenant}")).await.unwrap();
+        for line in lines {
+            bench.run(&line.replace("TENANT", tenant)).await.unwrap();
+        }
+        let text = bench.run(&format!("tenant show {tenant}")).await.unwrap();
+        assert!(text.lines().any(|line| line == format!("changes   {told}")), "{told}: {text}");
+        let json = bench.json(&format!("tenant show {tenant}")).await;
+        assert_eq!(
+            [&json["valid_until"], &json["next_state"], &json["next_tier"]],
+            next.each_ref()
+        );
+    };
+    let end: Json = "2999-01-01T00:00:00Z".into();
+    let mid = "license grant TENANT --tier mid --ends 2999-01-01T00:00:00Z";
+    check(
+        "grace",
+        &[mid],
+        "2999-01-01T00:00:00Z, then grace",
+        [end.clone(), "grace".into(), "mid".into()],
+    )
+    .await;
+    check(
+        "expired",
+        &[&format!("{mid} --grace 0s")],
+        "2999-01-01T00:00:00Z, then expired",
+        [end.clone(), "expired".into(), Json::Null],
+    )
+    .await;
+    check(
+        "lower",
+        &[&format!("{mid} --grace 0s"), "license grant TENANT --tier low"],
+        "2999-01-01T00:00:00Z, then tier low",
+        [end.clone(), "active".into(), "low".into()],
+    )
+    .await;
+    let values =
+        "override add TENANT retention_days --set 9 --ends 2999-01-01T00:00:00Z --reason promised";
+    check(
+        "values",
+        &["license grant TENANT --tier mid", values],
+        "2999-01-01T00:00:00Z, then other values",
+        [end.clone(), "active".into(), "mid".into()],
+    )
+    .await;
+    check(
+        "same",
+        &["license grant TENANT --tier mid", &format!("{mid} --grace 0s")],
+        "2999-01-01T00:00:00Z, then the same values",
+        [end, "active".into(), "mid".into()],
+    )
+    .await;
+    check(
+        "for-good",
+        &["license grant TENANT --tier mid"],
+        "-",
+        [Json::Null, Json::Null, Json::Null],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_tenant_is_shown_with_its_exceptions() {
+    let bench = Bench::new();
+    bench.run("tenant add acme").await.unwrap();
+    bench.run("license grant acme --tier mid").await.unwrap();
+    assert!(!bench.run("tenant show acme").await.unwrap().contains("OVERRIDE"));
+    let over = "override add acme topology_graph --deny --permanent --reason 'a mistake'";
+    let over = bench.json(over).await["override"].as_str().unwrap().to_owned();
+    bench.run(&format!("override revoke {over}")).await.unwrap();
+    for line in [
+        "retention_days --set 9 --permanent --reason 'a promise'",
+        "exchange_replay --raise yes --starts 2998-01-01T00:00:00Z --permanent --reason 'to come'",
+    ] {
+        bench.run(&format!("override add acme {line}")).await.unwrap();
+    }
+    let shown = bench.run("tenant show acme").await.unwrap();
+    let table = shown.split("\n\n").last().unwrap();
+    assert_eq!(table, bench.run("override list acme").await.unwrap());
+    assert!(table.contains("a promise") && table.contains("to come"), "{table}");
+    let shown = bench.json("tenant show acme").await;
+    assert_eq!(shown["overrides"], bench.json("override list acme").await);
+    assert_eq!(shown["overrides"].as_array().unwrap().len(), 2, "{over} was revoked");
+}
