@@ -2,6 +2,7 @@
 
 mod audit;
 mod licenses;
+mod limits;
 mod overrides;
 mod plans;
 mod stores;
