@@ -3,6 +3,7 @@
 //! Exit codes are a contract: 0 yes, 1 no, 2 usage or configuration, 3 cannot know.
 //! Every command is `pub async fn run(args, out: &mut dyn Write) -> Result<ExitCode, CliError>`.
 
+mod address;
 mod admin;
 pub mod audit;
 pub mod check;

@@ -18,7 +18,7 @@ use entitlements::{
 };
 use serde_json::{Map, Value as Json, json};
 
-use super::{CliError, Outcome, command::ConfigFile, store::other_plans};
+use super::{CliError, Outcome, address, command::ConfigFile, store::other_plans};
 use crate::config::Config;
 
 /// Whom the question is about, and what is asked.
@@ -45,7 +45,8 @@ pub(super) struct QuestionArgs {
     /// Takes the issuers' keys from this JWK Set instead of fetching them.
     #[arg(long, value_name = "FILE")]
     jwks: Option<PathBuf>,
-    /// Asks this store instead of the configured one.
+    /// Asks this store instead of the configured one; `@FILE` reads its address from a file, so
+    /// that a password stands in no process list.
     #[arg(long, value_name = "URL")]
     store: Option<String>,
     /// Answers as of this time (RFC 3339): token times and the license's own history.
@@ -107,7 +108,10 @@ impl QuestionArgs {
         }
         let clock = move || at.unwrap_or_else(|| SystemClock.now());
         let verifier = self.verifier(&config, clock)?;
-        let url = self.store.as_deref().unwrap_or_else(|| config.store.url());
+        let url = match &self.store {
+            Some(given) => &address::given(given)?,
+            None => address::configured(&config.store),
+        };
         let store = || EntitlementService::builder(url, config.catalog.clone()).read_only(true);
         let (entitlements, closed) = match store().connect().await {
             Ok(service) => (service, None),

@@ -11,8 +11,8 @@ use entitlements::store::{self, Actor, Change, Mode, Receipt, Refusal, Store};
 use entitlements::{Catalog, InvalidTime, StoreError, TenantId, TenantRecord, parse_time};
 use serde_json::Value as Json;
 
-use super::CliError;
 use super::near::near;
+use super::{CliError, address};
 use crate::config::{Config, Environment};
 
 /// Which store, who asks, and in what form the answer is given.
@@ -21,8 +21,8 @@ pub(super) struct StoreArgs {
     /// The configuration, for its store and its plans; `tiergate.toml` where no store is named.
     #[arg(long, value_name = "FILE", global = true, env = "TIERGATE_CONFIG")]
     config: Option<PathBuf>,
-    /// The store, as in `sqlite:tiergate.db` or `postgres://USER@HOST/DATABASE`; wins over the
-    /// configuration's.
+    /// The store, as in `sqlite:tiergate.db` or `postgres://USER@HOST/DATABASE`; `@FILE` reads it
+    /// from a file, so that a password stands in no process list. Wins over the configuration's.
     #[arg(long, value_name = "URL", global = true)]
     store: Option<String>,
     /// The plans file; wins over the configuration's and the one that the store was served with.
@@ -62,8 +62,8 @@ impl StoreArgs {
             None => None,
         };
         let url = match (&self.store, &config) {
-            (Some(url), _) => url.as_str(),
-            (None, Some(config)) => config.store.url(),
+            (Some(given), _) => &address::given(given)?,
+            (None, Some(config)) => address::configured(&config.store),
             (None, None) => {
                 return Err(CliError::usage(
                     "no store is named, and there is no `tiergate.toml` here; give `--config FILE` \

@@ -1,7 +1,6 @@
 //! `tiergate store copy`: moves to another kind of store, and verifies that nothing was lost.
 
 use std::io::Write;
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -10,7 +9,7 @@ use serde_json::json;
 
 use super::store::failed;
 use super::table::table;
-use super::{CliError, Outcome};
+use super::{CliError, Outcome, address};
 
 /// What to do with a whole store.
 #[derive(Args, Debug)]
@@ -24,8 +23,8 @@ enum Command {
     /// Copies everything into an empty store: tenants, organizations, licenses, overrides,
     /// catalogs, revisions and the audit log; then reads both back and compares them.
     Copy {
-        /// The store to read, as in `sqlite:tiergate.db`; `@FILE` reads the address from a file,
-        /// so that a password is not seen.
+        /// The store to read, as in `sqlite:tiergate.db`; `@FILE` reads it from a file, so that a
+        /// password stands in no process list.
         from: String,
         /// The store to fill, as in `postgres://tiergate@db/tiergate`, or `@FILE`; it must be
         /// empty. An SQLite file is made; a PostgreSQL database must be there.
@@ -43,9 +42,11 @@ enum Command {
 /// If a store does not answer, the target is not empty, or what is read back differs.
 pub async fn run(args: StoreArgs, out: &mut dyn Write) -> Result<ExitCode, CliError> {
     let Command::Copy { from, to, json } = args.command;
-    let from = store::open(&address(&from)?, Mode::ReadOnly).await;
+    let from = store::open(&address::given(&from)?, Mode::ReadOnly).await;
     let from = from.map_err(|error| failed(&error))?;
-    let to = store::open(&address(&to)?, Mode::ReadWrite).await.map_err(|error| failed(&error))?;
+    let to = store::open(&address::given(&to)?, Mode::ReadWrite)
+        .await
+        .map_err(|error| failed(&error))?;
     let copied = store::copy(from.as_ref(), to.as_ref()).await.map_err(|error| failed(&error))?;
     if json {
         print_json(&copied, out)?;
@@ -54,15 +55,6 @@ pub async fn run(args: StoreArgs, out: &mut dyn Write) -> Result<ExitCode, CliEr
     }
     let outcome = if copied.changed_meanwhile.is_empty() { Outcome::Yes } else { Outcome::No };
     Ok(outcome.into())
-}
-
-/// The address itself, or what the file that is named with `@` says.
-fn address(given: &str) -> Result<String, CliError> {
-    let Some(file) = given.strip_prefix('@') else { return Ok(given.to_owned()) };
-    let text = std::fs::read_to_string(Path::new(file)).map_err(|error| {
-        CliError::usage_because(format!("`{file}`, which names a store, cannot be read"), error)
-    })?;
-    Ok(text.trim().to_owned())
 }
 
 fn print_json(copied: &Copied, out: &mut dyn Write) -> Result<(), CliError> {

@@ -17,6 +17,7 @@ mod store;
 mod tls;
 mod tokens;
 mod unit;
+mod url_file;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,6 +40,7 @@ pub use self::overlay::Environment;
 pub use self::store::{Snapshot, Store};
 pub use self::tls::Tls;
 pub use self::tokens::Tokens;
+pub(crate) use self::url_file::{UrlFile, names_a_store};
 use crate::route::Routes;
 
 /// A configuration without mistakes.
@@ -123,7 +125,8 @@ impl Config {
         }
         let against = routes::Against { source, catalog: &catalog, permissions: &permissions };
         let routes = against.routes(&document.routes)?;
-        let warnings = routes::unasked(&catalog, &routes);
+        let unasked = routes::unasked(&catalog, &routes);
+        let warnings = store.warning.iter().cloned().chain(unasked).collect();
         let config = Self {
             catalog,
             gateway,

@@ -10,6 +10,7 @@ use toml::Spanned;
 
 use super::error::{ConfigError, Source};
 use super::unit::duration;
+use super::url_file::{UrlFile, has_password, names_a_store};
 
 /// The section as it is written.
 #[derive(Debug, Deserialize)]
@@ -27,6 +28,8 @@ pub(super) struct StoreDocument {
 #[derive(Clone, Debug)]
 pub struct Store {
     url: SecretString,
+    /// That others may read the password in its `url_file`.
+    pub(crate) warning: Option<String>,
     /// For how long what was read goes on counting without the store.
     pub max_stale: Duration,
     /// How many tenants, and how many organizations, are kept at hand.
@@ -61,6 +64,7 @@ impl Store {
             ));
         };
         let document = section.get_ref();
+        let mut warning = None;
         let (url, span) = match (&document.url, &document.url_file) {
             (Some(url), None) => {
                 if has_password(url.get_ref()) {
@@ -74,13 +78,14 @@ impl Store {
             }
             (None, Some(file)) => {
                 let path = super::beside(source.path, file.get_ref());
-                let text = std::fs::read_to_string(&path).map_err(|error| {
+                let read = UrlFile::read(&path).map_err(|error| {
                     source.error(
                         &file.span(),
                         format!("`store.url_file`: `{}` cannot be read: {error}", path.display()),
                     )
                 })?;
-                (text.trim().to_owned(), file.span())
+                warning = read.warning;
+                (read.url, file.span())
             }
             (Some(_), Some(both)) => {
                 return Err(source.error(
@@ -97,7 +102,7 @@ impl Store {
             }
         };
         // The address itself is not told: it may hold a password.
-        if !matches!(url.split_once(':'), Some(("sqlite" | "postgres" | "postgresql", _))) {
+        if !names_a_store(&url) {
             return Err(source.error(
                 &span,
                 "`store`: the url names no store; write `sqlite:FILE` or \
@@ -122,7 +127,7 @@ impl Store {
         };
         let snapshot = Snapshot::check(source, document)?;
         let url = beside_config(source.path, &url).into();
-        Ok(Self { url, max_stale, cache_tenants, snapshot })
+        Ok(Self { url, warning, max_stale, cache_tenants, snapshot })
     }
 }
 
@@ -172,14 +177,6 @@ const MAX_STALE: Duration = Duration::from_hours(24 * 31);
 /// Each takes about a kilobyte of memory.
 const MAX_TENANTS: u64 = 10_000_000;
 
-fn has_password(url: &str) -> bool {
-    let authority = url.split_once("://").map_or("", |(_, rest)| rest);
-    let authority = authority.split(['/', '?']).next().unwrap_or_default();
-    let in_authority = authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'));
-    let query = url.split_once('?').map_or("", |(_, query)| query);
-    in_authority || query.split('&').any(|pair| pair.starts_with("password="))
-}
-
 /// Resolves the relative path of an SQLite file against the folder of the configuration.
 fn beside_config(config: &Path, url: &str) -> String {
     let Some(rest) = url.strip_prefix("sqlite:") else {
@@ -211,13 +208,5 @@ mod tests {
         check("sqlite:///var/lib/t.db", "sqlite:/var/lib/t.db");
         check("sqlite::memory:", "sqlite::memory:");
         check("postgres://tiergate@db/tiergate", "postgres://tiergate@db/tiergate");
-    }
-
-    #[test]
-    fn passwords_are_seen() {
-        assert!(has_password("postgres://tiergate:secret@db/tiergate"));
-        assert!(has_password("postgres://db/tiergate?user=x&password=secret"));
-        assert!(!has_password("postgres://tiergate@db:5432/tiergate"));
-        assert!(!has_password("sqlite:tiergate.db?mode=ro"));
     }
 }

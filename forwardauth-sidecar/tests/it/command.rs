@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use entitlements::testing::PLANS;
 
 /// A configuration in a folder of its own.
-fn folder(change: impl Fn(String) -> String) -> tempfile::TempDir {
+pub(crate) fn folder(change: impl Fn(String) -> String) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("plans.toml"), PLANS).expect("a file");
     let text = include_str!("../../../tiergate.toml")
@@ -25,7 +25,7 @@ fn command(folder: &Path, arguments: &[&str]) -> Command {
 }
 
 /// Exit code, standard output and standard error.
-fn run(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+pub(crate) fn run(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
     let output = command(folder, arguments).output().expect("the binary runs");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
     (output.status.code().expect("an exit code"), text(output.stdout), text(output.stderr))

@@ -16,4 +16,5 @@ mod paths;
 mod postgres;
 mod restart;
 mod secrets;
+mod store_address;
 mod tls;

@@ -16,7 +16,7 @@ use entitlements::{Catalog, CatalogError, StoreError, TenantRecord, orphans};
 use serde_json::json;
 
 use super::store::{every_tenant, failed, now};
-use super::{CliError, Outcome};
+use super::{CliError, Outcome, address};
 use crate::config::{Config, Environment};
 
 /// What to do with the plans.
@@ -44,8 +44,9 @@ enum Command {
 struct Check {
     #[command(flatten)]
     source: Source,
-    /// A store whose licenses must all name a plan of the file, as in `sqlite:tiergate.db`; that of
-    /// the configuration where one is given.
+    /// A store whose licenses must all name a plan of the file, as in `sqlite:tiergate.db`; `@FILE`
+    /// reads it from a file, so that a password stands in no process list. That of the configuration
+    /// where one is given.
     #[arg(long, value_name = "URL")]
     store: Option<String>,
 }
@@ -56,7 +57,8 @@ struct StoreOf {
     /// The configuration, for its store.
     #[arg(long, value_name = "FILE", conflicts_with = "store")]
     config: Option<PathBuf>,
-    /// The store, as in `sqlite:tiergate.db`.
+    /// The store, as in `sqlite:tiergate.db`; `@FILE` reads it from a file, so that a password stands
+    /// in no process list.
     #[arg(long, value_name = "URL")]
     store: Option<String>,
 }
@@ -179,12 +181,12 @@ impl StoreOf {
     /// The store, or why it cannot be opened; nothing where none is named.
     async fn open(&self) -> Result<Option<Result<Arc<dyn Store>, StoreError>>, CliError> {
         let url = match (&self.store, &self.config) {
-            (Some(url), _) => url.clone(),
-            (None, Some(path)) => Config::load(path, &Environment::of_process())
-                .map_err(|error| CliError::usage(error.to_string()))?
-                .store
-                .url()
-                .to_owned(),
+            (Some(given), _) => address::given(given)?,
+            (None, Some(path)) => {
+                let config = Config::load(path, &Environment::of_process())
+                    .map_err(|error| CliError::usage(error.to_string()))?;
+                address::configured(&config.store).to_owned()
+            }
             (None, None) => return Ok(None),
         };
         Ok(Some(store::open(&url, Mode::ReadOnly).await))
