@@ -10,4 +10,5 @@ FOR EACH STATEMENT WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION never('the fee
 CREATE INDEX tenants_open ON tenants (id) WHERE status <> 'closed';
 
 -- The name of a license at its source is short enough for every database's index.
-ALTER TABLE licenses ADD CONSTRAINT source_ref_is_short CHECK (length(source_ref) BETWEEN 1 AND 256) NOT VALID;
+CREATE TRIGGER licenses_have_a_short_source_ref BEFORE INSERT ON licenses
+FOR EACH ROW WHEN (length(NEW.source_ref) NOT BETWEEN 1 AND 256) EXECUTE FUNCTION never('source_ref has 1 to 256 characters');

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tracing::error;
 
 use super::cache::{Replace, resolve_live};
+use super::doubts::Whence;
 use super::organizations::OrganizationRef;
 use super::{CheckError, Shared, in_time};
 use crate::model::{TenantId, TenantRef};
@@ -65,19 +66,23 @@ impl Shared {
         let asked = Instant::now();
         let store = self.store()?;
         let answer = in_time(store.load(id)).await;
-        if let Err(StoreError::Corrupt(why)) = &answer {
+        let unchanged = || self.known.epoch() == epoch;
+        if let Err(StoreError::Corrupt(why)) = &answer
+            && unchanged()
+        {
             self.cannot_be_read(id, why.clone());
         }
         let answer = answer?;
-        let unchanged = || self.known.epoch() == epoch;
         if let Some(record) = answer {
             let set = self.known.store(record, &self.catalog, now, Replace::Newer);
             if !unchanged() {
-                self.known.doubt(id, set.revision(), asked.elapsed());
+                self.known.doubt(id, set.revision(), asked.elapsed(), Whence::Here);
             }
             Ok(Some(set))
         } else {
-            self.known.forget(id);
+            if unchanged() {
+                self.known.forget(id);
+            }
             self.known.unknown().note_tenant(id.clone(), now);
             if !unchanged() {
                 self.known.unknown().forget_tenant(id);

@@ -14,7 +14,7 @@ use moka::ops::compute::Op;
 use moka::sync::Cache;
 use tracing::error;
 
-use super::doubts::Doubts;
+use super::doubts::{Doubts, Whence};
 use super::organizations::{OrganizationRef, Organizations};
 use super::unknown::Unknown;
 use crate::catalog::Catalog;
@@ -102,8 +102,6 @@ impl Known {
     ) -> EntitlementSet {
         let set = resolve_live(catalog, record, now);
         self.keep(&set, replace);
-        // INVARIANT: the better rows are there before the doubtful ones go.
-        self.doubts.remove(set.tenant());
         if set.state() == State::UnknownPlan
             && let Err(why) = set.usable()
         {
@@ -123,7 +121,12 @@ impl Known {
         // INVARIANT: rows are never replaced by older ones, however late an answer arrives.
         self.rows.entry_by_ref(set.tenant()).and_compute_with(|current| {
             let newer = current.is_some_and(|it| it.into_value().revision() > set.revision());
-            if newer && replace == Replace::Newer { Op::Nop } else { Op::Put(set.clone()) }
+            if newer && replace == Replace::Newer {
+                return Op::Nop;
+            }
+            // In here, so that it is not what somebody doubts a moment later that is removed.
+            self.doubts.remove(set.tenant());
+            Op::Put(set.clone())
         });
     }
 
@@ -133,14 +136,14 @@ impl Known {
 
     /// Answers nothing any more from rows that are from before a change, or may be, unless newer ones
     /// are there already. They were true for the last time so long ago.
-    pub(super) fn doubt(&self, id: &TenantId, revision: u64, age: Duration) {
+    pub(super) fn doubt(&self, id: &TenantId, revision: u64, age: Duration, whence: Whence) {
         self.rows.entry_by_ref(id).and_compute_with(|current| {
             let Some(set) = current.map(moka::Entry::into_value) else { return Op::Nop };
             if set.revision() > revision {
                 return Op::Nop;
             }
             // INVARIANT: as the better rows, the doubtful ones are there before the others go.
-            self.doubts.put(Arc::clone(set.record()), age);
+            self.doubts.put(Arc::clone(set.record()), age, whence);
             Op::Remove
         });
         self.changed();
@@ -149,6 +152,11 @@ impl Known {
     /// What is to be read again.
     pub(super) fn doubts(&self) -> &Doubts {
         &self.doubts
+    }
+
+    /// True if rows of the tenant are at hand, or an organization that names it.
+    pub(super) fn has(&self, id: &TenantId) -> bool {
+        self.revision(id).is_some() || self.organizations.names(id)
     }
 
     /// Forgets rows that may be from before a change, unless newer ones are there already.
@@ -247,16 +255,25 @@ impl Known {
         &self.unknown
     }
 
-    /// All rows at hand, and how old the doubtful ones among them are.
+    /// All rows that another process may begin with, and how old the doubtful ones among them are.
     pub(super) fn records(&self) -> (Vec<Arc<TenantRecord>>, Duration) {
-        let (doubtful, age) = self.doubts.all();
-        let mut all: HashMap<_, _> =
-            doubtful.into_iter().map(|record| (record.id.clone(), record)).collect();
-        // What stands in both is on its way from one to the other: what counts is better.
+        let mut all: HashMap<TenantId, Arc<TenantRecord>> = HashMap::new();
+        let mut oldest = Duration::ZERO;
+        let mut add_doubts = |all: &mut HashMap<_, _>| {
+            let (doubtful, age) = self.doubts.to_keep();
+            oldest = oldest.max(age);
+            for record in doubtful {
+                all.entry(record.id.clone()).or_insert(record);
+            }
+        };
+        // Rows go from one place to the other meanwhile, in both directions: looked at before and
+        // after, none is missed. What stands in both is better where it counts.
+        add_doubts(&mut all);
         for (id, set) in &self.rows {
             all.insert(TenantId::clone(&id), Arc::clone(set.record()));
         }
-        (all.into_values().collect(), age)
+        add_doubts(&mut all);
+        (all.into_values().collect(), oldest)
     }
 
     /// Counts what has changed in rows and mappings.

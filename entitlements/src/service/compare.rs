@@ -4,9 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use super::cache::Replace;
+use super::doubts::Whence;
 use super::watch::{AT_ONCE, NEWS_WITHIN, count};
 use super::{Shared, in_time, within};
 use crate::model::TenantId;
@@ -41,8 +42,9 @@ pub(super) async fn compare(shared: &Arc<Shared>, store: &dyn Store) -> Result<P
         // other, and the feed is followed meanwhile.
         info!(tenants = concerned.len(), "entitlements: reading again what has changed");
         let age = shared.health.since_last_read().unwrap_or(shared.max_stale);
+        let whence = if same { Whence::Here } else { Whence::AnotherCopy };
         for id in &concerned {
-            shared.known.doubt(id, u64::MAX, age);
+            shared.known.doubt(id, u64::MAX, age, whence);
         }
     }
     Ok(place)
@@ -65,20 +67,16 @@ async fn compare_organizations(shared: &Shared, store: &dyn Store) -> Result<(),
     Ok(())
 }
 
-/// Reads again what is doubtful. Where that fails for one, the others are read all the same; the
-/// next turn begins anew with those that are left.
+/// Reads again what is doubtful, as long as the store answers. Where that fails for one, the others
+/// are read all the same; the next turn begins anew with those that are left.
 pub(super) async fn read_again(shared: Arc<Shared>) {
-    let mut failures = 0;
     for id in shared.known.doubts().tenants() {
         match shared.load(&id, (shared.clock)()).await {
-            Ok(_) | Err(StoreError::Corrupt(_)) => failures = 0,
-            Err(error) => {
-                debug!(tenant = %id, %error, "entitlements: a tenant cannot be read again yet");
-                failures += 1;
-                if failures == GIVE_UP_AFTER {
-                    return;
-                }
+            Ok(_) | Err(StoreError::Corrupt(_)) => {}
+            Err(error) if shared.is_up() => {
+                warn!(tenant = %id, %error, "entitlements: a tenant cannot be read again yet");
             }
+            Err(_) => return,
         }
     }
 }
@@ -118,5 +116,3 @@ pub(super) async fn refresh(
 
 /// How long the revisions of all tenants may take.
 const REVISIONS_WITHIN: Duration = Duration::from_mins(1);
-/// How many tenants in a row cannot be read before the rest is left for later.
-const GIVE_UP_AFTER: u32 = 3;

@@ -57,6 +57,11 @@ impl Organizations {
         }
     }
 
+    /// True if an organization is known to name the tenant, or was.
+    pub(super) fn names(&self, tenant: &TenantId) -> bool {
+        self.named().contains_key(tenant)
+    }
+
     /// The organizations that are known to name a tenant.
     pub(super) fn of(&self, tenant: &TenantId) -> Vec<Organization> {
         let known = self.named().get(tenant).cloned().unwrap_or_default();

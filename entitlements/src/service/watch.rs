@@ -17,6 +17,7 @@ use tracing::{debug, info, warn};
 
 use super::cache::Replace;
 use super::compare::{compare, read_again, refresh};
+use super::doubts::Whence;
 use super::{Shared, in_time, keep, within};
 use crate::store::{self, Mode, Place, Store, StoreError};
 
@@ -167,9 +168,15 @@ async fn turn(
         shared.known.heard_of_a_change();
         // INVARIANT: whoever is new is counted before the news count as heard.
         count(shared, store).await?;
-        let concerned: HashSet<_> = feed.tenants.into_iter().collect();
+        let mut concerned: HashSet<_> = feed.tenants.into_iter().collect();
+        concerned.retain(|id| shared.known.has(id));
         if concerned.len() > AT_ONCE {
-            // Too many to be read before anything else is heard: comparing doubts them first.
+            // Too many to be read before anything else is heard: until each is read, nobody is
+            // answered from what was.
+            let age = shared.health.since_last_read().unwrap_or(shared.max_stale);
+            for id in &concerned {
+                shared.known.doubt(id, u64::MAX, age, Whence::Here);
+            }
             course.place = None;
             return Ok(());
         }

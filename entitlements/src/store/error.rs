@@ -97,18 +97,30 @@ impl StoreError {
 
 /// Where a URL says that the store is: without user, password, and what does not name a place.
 pub(crate) fn address(url: &str) -> String {
-    let (place, query) = url.split_once('?').unwrap_or((url, ""));
-    let named = ["host=", "hostaddr=", "port=", "dbname="];
-    let query = query.split('&').filter(|pair| named.iter().any(|name| pair.starts_with(name)));
-    let query = query.fold(String::new(), |query, pair| query + "?" + pair);
-    match place.split_once("://") {
-        Some((scheme, rest)) => {
-            let rest = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
-            let scheme = if scheme == "postgresql" { "postgres" } else { scheme };
-            format!("{scheme}://{rest}{query}")
-        }
-        None => format!("{place}{query}"),
+    if let Some(file) = url.strip_prefix("sqlite:") {
+        // From wherever it is started, it is the same file.
+        let file = file.strip_prefix("//").unwrap_or(file);
+        let whole = std::path::absolute(file).map(|path| path.display().to_string());
+        return format!("sqlite:{}", whole.unwrap_or_else(|_| file.to_owned()));
     }
+    let (place, query) = url.split_once('?').unwrap_or((url, ""));
+    // A password may hold the mark, and then the URL is of no use anyway.
+    let parts = place.split_once("://").filter(|_| !query.contains('@'));
+    let Some((scheme, rest)) = parts else { return "...".to_owned() };
+    let scheme = if scheme == "postgresql" { "postgres" } else { scheme };
+    let (user, rest) = rest.rsplit_once('@').unwrap_or(("", rest));
+    let mut address = format!("{scheme}://{}", rest.trim_end_matches('/'));
+    if !rest.trim_end_matches('/').contains('/') {
+        // Without a database, the one that is named like the user.
+        address += "/";
+        address += user.split(':').next().unwrap_or_default();
+    }
+    let named = ["host=", "hostaddr=", "port=", "dbname=", "user=", "options="];
+    for pair in query.split('&').filter(|pair| named.iter().any(|name| pair.starts_with(name))) {
+        address += "?";
+        address += pair;
+    }
+    address
 }
 
 #[cfg(test)]
@@ -122,6 +134,9 @@ mod tests {
             ("postgresql://me:secret@db:5432/plans", "postgres://db:5432/plans"),
             ("postgres://me:sec@ret@db/plans?sslmode=require", "postgres://db/plans"),
             ("postgres:///plans?host=/run&password=secret", "postgres:///plans?host=/run"),
+            ("postgres://me:secret@db", "postgres://db/me"),
+            ("postgres://me:sec?ret@db/plans", "..."),
+            ("postgres:me:secret@db/plans", "..."),
         ] {
             assert_eq!(address(url), place);
         }

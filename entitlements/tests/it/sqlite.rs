@@ -132,17 +132,29 @@ async fn an_older_schema_is_brought_up_to_date() {
     for statement in forbidden::allowed(bytes) {
         shell.execute(sqlx::AssertSqlSafe(statement.clone())).await.expect(&statement);
     }
+    // What was allowed then can still be ended.
+    let long = format!(
+        "INSERT INTO licenses (source, source_ref, created_at, created_by, id, tenant_id, kind, plan, starts_at)
+         VALUES ('billing', '{}', 0, 'sue', 'lic_long', 'acme', 'base', 'mid', 0)",
+        "x".repeat(300)
+    );
+    shell.execute(sqlx::AssertSqlSafe(long)).await.expect("there was no limit");
     let Err(error) = file.open(Mode::ReadOnly).await else { panic!("it was opened") };
     assert!(error.to_string().contains("open it once for writing"), "{error}");
     // Several processes may be the first.
     let (one, other) = tokio::join!(file.open(Mode::ReadWrite), file.open(Mode::ReadWrite));
-    for store in [one.expect("it is up to date"), other.expect("so it is for the other")] {
+    let (one, other) = (one.expect("it is up to date"), other.expect("so it is for the other"));
+    for store in [&one, &other] {
         assert_eq!(store.tenant_count().await, Ok(2));
     }
+    let revoke = store::Change::RevokeLicense { license: "lic_long".into(), reason: "over".into() };
+    one.apply(&revoke, &store::Actor::person("test"), std::time::UNIX_EPOCH)
+        .await
+        .expect("it is revoked");
     let acme = "acme".parse().expect("it is a tenant id");
     let store = file.open(Mode::ReadOnly).await.expect("now it can be read");
     let record = store.load(&acme).await.expect("it answers").expect("it is there");
-    assert_eq!((record.licenses.len(), record.overrides.len()), (3, 4));
+    assert_eq!((record.licenses.len(), record.overrides.len()), (4, 4));
 }
 
 #[tokio::test]

@@ -8,15 +8,22 @@ use crate::store::StoreError;
 /// would pass it over, and write it into the log with its value.
 pub(super) fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
     let refused = |remedy: &str| StoreError::address(url, remedy);
+    // Without the slashes the driver takes all of it, a password too, for the database's name.
+    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        let scheme = url.split(':').next().unwrap_or_default();
+        let shown = format!("{scheme}:...");
+        return Err(StoreError::address(&shown, "write `postgres://USER@HOST/DATABASE`"));
+    }
     let query = url.split_once('?').map_or("", |(_, query)| query);
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let name = pair.split('=').next().unwrap_or_default();
-        if PARAMETERS.contains(&name) {
+        let (name, has_value) =
+            pair.split_once('=').map_or((pair, false), |(name, _)| (name, true));
+        if has_value && (PARAMETERS.contains(&name) || name.starts_with("options[")) {
             continue;
         }
         // What does not look like a name may be a part of a password.
         let plain = name.chars().all(|c| c.is_ascii_lowercase() || matches!(c, '_' | '-'));
-        let what = if plain { format!("`{name}`") } else { "something".to_owned() };
+        let what = if has_value && plain { format!("`{name}`") } else { "something".to_owned() };
         let known = PARAMETERS.join("`, `");
         return Err(refused(&format!("{what} is no parameter of it; there are `{known}`")));
     }
@@ -28,7 +35,7 @@ pub(super) fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
     Ok(options.application_name("tiergate"))
 }
 
-const PARAMETERS: [&str; 11] = [
+const PARAMETERS: [&str; 18] = [
     "host",
     "hostaddr",
     "port",
@@ -39,7 +46,14 @@ const PARAMETERS: [&str; 11] = [
     "sslrootcert",
     "sslcert",
     "sslkey",
+    "ssl-mode",
+    "ssl-root-cert",
+    "ssl-ca",
+    "ssl-cert",
+    "ssl-key",
     "options",
+    "application_name",
+    "statement-cache-capacity",
 ];
 
 /// The database and its host, as a message names them: never with a password.
@@ -64,7 +78,14 @@ mod tests {
         assert!(error("postgres://me@db/plans?sslmod=require").contains("`sslmode`"));
         let told = error("postgres://me@db/plans?a&T0pSecret@x");
         assert!(!told.contains("T0pSecret"), "{told}");
+        let told = error("postgres://me@db/plans?password=correct&horse");
+        assert!(!told.contains("horse") && !told.contains("correct"), "{told}");
+        for url in ["postgres:me:T0pSecret@db/plans", "postgres:/me:T0pSecret@db/plans"] {
+            let told = error(url);
+            assert!(told.contains("postgres://USER@HOST") && !told.contains("T0pSecret"), "{told}");
+        }
         assert!(options("postgres://me@db/plans?sslmode=require&host=/run").is_ok());
+        assert!(options("postgres://me@db/plans?ssl-mode=require&application_name=x").is_ok());
         assert!(options("postgres://me@db/plans").is_ok());
     }
 }
