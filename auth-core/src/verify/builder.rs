@@ -78,7 +78,7 @@ impl VerifierBuilder {
     }
 
     /// How many different tokens may wait to be verified; 1,024 unless said. More get
-    /// [`reason::OVERLOADED`].
+    /// [`OVERLOADED`](crate::reason::OVERLOADED).
     #[must_use]
     pub fn max_waiting(mut self, tokens: usize) -> Self {
         self.max_waiting = tokens;
