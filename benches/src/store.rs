@@ -325,7 +325,6 @@ fn allocations(report: &mut Report) {
     }
     let each = format!("{most:.4} a check");
     report.goal("check, tenant known: allocations", &each, "none", most == 0.0);
-    Report::note("    one in 64 checks is that of the caches; the tests say what it is");
 }
 
 pub(crate) fn run(report: &mut Report, counts: &[usize]) {

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use super::cache::Known;
 use super::flight::Flights;
 use super::keep::{self, Extras, Keeper};
+use super::ready::Ready;
 use super::watch::{self, Connector, Course};
 use super::{EntitlementService, Handle, Health, Shared, plans};
 use crate::catalog::Catalog;
@@ -149,6 +150,7 @@ impl EntitlementServiceBuilder {
             clock: self.clock,
             max_stale: self.max_stale,
             known: Known::new(self.capacity),
+            ready: (Ready::new(self.capacity), Ready::new(self.capacity)),
             rows: Flights::new(),
             mappings: Flights::new(),
             store: RwLock::new(None),

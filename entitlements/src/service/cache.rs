@@ -35,6 +35,8 @@ pub(super) struct Known {
     epoch: AtomicU64,
     /// Grows with everything that a snapshot would hold otherwise.
     changes: AtomicU64,
+    /// Grows with both: whoever has asked since it last grew would get the same answer.
+    generation: AtomicU64,
 }
 
 impl Known {
@@ -47,6 +49,7 @@ impl Known {
             shelf: RwLock::default(),
             epoch: AtomicU64::new(0),
             changes: AtomicU64::new(0),
+            generation: AtomicU64::new(0),
         }
     }
 
@@ -283,6 +286,18 @@ impl Known {
 
     fn changed(&self) {
         self.changes.fetch_add(1, Ordering::AcqRel);
+        self.generation.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// All that was heard of stands here now: what was said before, of rows that are not here any
+    /// more, does not count either.
+    pub(super) fn is_corrected(&self) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// What all of this has been through.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::SeqCst)
     }
 
     pub(super) fn epoch(&self) -> u64 {
@@ -293,6 +308,7 @@ impl Known {
     /// an answer from before is either cleared here or noticed by whoever keeps it.
     pub(super) fn heard_of_a_change(&self) {
         self.epoch.fetch_add(1, Ordering::SeqCst);
+        self.generation.fetch_add(1, Ordering::SeqCst);
         self.unknown.clear();
     }
 

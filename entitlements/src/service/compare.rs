@@ -47,6 +47,7 @@ pub(super) async fn compare(shared: &Arc<Shared>, store: &dyn Store) -> Result<P
             shared.known.doubt(id, u64::MAX, age, whence);
         }
     }
+    shared.known.is_corrected();
     Ok(place)
 }
 

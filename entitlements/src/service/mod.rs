@@ -17,6 +17,7 @@ mod health;
 mod keep;
 mod organizations;
 mod plans;
+mod ready;
 mod unknown;
 mod watch;
 
@@ -36,6 +37,7 @@ use cache::Known;
 use flight::Flights;
 use health::Health;
 use organizations::OrganizationRef;
+use ready::Ready;
 
 /// Answers what a tenant may do; cheap to clone. When the last clone is dropped, its task ends.
 #[derive(Clone)]
@@ -63,6 +65,8 @@ struct Shared {
     clock: Box<dyn Fn() -> SystemTime + Send + Sync>,
     max_stale: Duration,
     known: Known,
+    /// What was said of tenants by their id, and by the organization that names them.
+    ready: (Ready<TenantId>, Ready<Organization>),
     // INVARIANT: the epoch is a part of what is asked for, so that whoever asks after a change was
     // heard of does not join a question from before it.
     rows: Flights<(TenantId, u64), Result<Option<EntitlementSet>, StoreError>>,
@@ -274,13 +278,7 @@ impl std::fmt::Debug for EntitlementService {
 impl Shared {
     fn cached(&self, tenant: TenantRef<'_>, now: SystemTime) -> Option<EntitlementSet> {
         let freshness = self.freshness()?;
-        let set = match tenant {
-            TenantRef::Id(id) => self.at_hand(id, now)?,
-            TenantRef::Organization { issuer, organization } => {
-                let id = self.known.tenant_of(&OrganizationRef { issuer, id: organization })?;
-                self.at_hand(&id, now)?
-            }
-        };
+        let set = self.at_hand(tenant, now)?;
         // What is doubtful says itself how old it is.
         Some(match (freshness, set.freshness()) {
             (stale @ Freshness::Stale { .. }, Freshness::Fresh) => set.with_freshness(stale),
@@ -288,9 +286,42 @@ impl Shared {
         })
     }
 
-    fn at_hand(&self, id: &TenantId, now: SystemTime) -> Option<EntitlementSet> {
-        let known = self.known.set(id, &self.catalog, now);
-        if known.is_some() || self.is_up() { known } else { self.doubtful(id, now) }
+    fn at_hand(&self, tenant: TenantRef<'_>, now: SystemTime) -> Option<EntitlementSet> {
+        // INVARIANT: the generation is read before the caches are asked, and grows after each change
+        // of them, and once more before what was heard of counts as known: an answer from before a
+        // change does not count after it, not even of rows that the caches have given up meanwhile.
+        let generation = self.known.generation();
+        let (by_id, by_organization) = &self.ready;
+        match tenant {
+            TenantRef::Id(id) => by_id.get(id, generation, now).or_else(|| {
+                let Some(set) = self.known.set(id, &self.catalog, now) else {
+                    return self.doubtful_if_down(id, now);
+                };
+                by_id.put(id, || id.clone(), &set, generation, now);
+                Some(set)
+            }),
+            TenantRef::Organization { issuer, organization } => {
+                let organization = OrganizationRef { issuer, id: organization };
+                by_organization.get(&organization, generation, now).or_else(|| {
+                    let id = self.known.tenant_of(&organization)?;
+                    let Some(set) = self.known.set(&id, &self.catalog, now) else {
+                        return self.doubtful_if_down(&id, now);
+                    };
+                    by_organization.put(
+                        &organization,
+                        || organization.owned(),
+                        &set,
+                        generation,
+                        now,
+                    );
+                    Some(set)
+                })
+            }
+        }
+    }
+
+    fn doubtful_if_down(&self, id: &TenantId, now: SystemTime) -> Option<EntitlementSet> {
+        if self.is_up() { None } else { self.doubtful(id, now) }
     }
 
     /// What rows say that are to be read again, while the store cannot be asked.

@@ -181,6 +181,7 @@ async fn turn(
             return Ok(());
         }
         refresh(shared, store, &concerned, Replace::Newer).await?;
+        shared.known.is_corrected();
         if feed.more {
             // What else has changed is not known yet, so nothing counts as true of now.
             course.place = Some(feed.position);
