@@ -44,6 +44,27 @@ pub struct License {
 }
 
 impl License {
+    /// A license that somebody granted by hand, from a moment on without end.
+    pub(crate) fn endless(id: &str, kind: LicenseKind, plan: &str, from: SystemTime) -> Self {
+        Self {
+            id: id.to_owned(),
+            kind,
+            plan: plan.to_owned(),
+            pin: None,
+            quantity: 1,
+            starts_at: from,
+            ends_at: None,
+            grace: Duration::ZERO,
+            suspended_at: None,
+            revoked_at: None,
+            status_reason: None,
+            source: LicenseSource::Manual,
+            source_ref: None,
+            created_at: from,
+            created_by: String::new(),
+        }
+    }
+
     /// How the license stands at a moment: its own history and period, whatever the tenant's state.
     ///
     /// A revocation or suspension counts from its own moment on, so that a question about an

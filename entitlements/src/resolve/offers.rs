@@ -5,11 +5,10 @@
 //! waits for one (an add-on without a tier, a raise) is there with it.
 
 use std::ops::Range;
-use std::time::{Duration, SystemTime};
 
 use super::set::Parts;
 use super::{Held, decided, held, state};
-use crate::model::{License, LicenseKind, LicenseSource, Value};
+use crate::model::{License, LicenseKind, Value};
 
 /// Something that can be bought, and what the tenant would have with it.
 pub(super) struct Offer {
@@ -24,7 +23,8 @@ pub(super) fn taken(parts: &Parts, positions: Range<usize>) -> Vec<Offer> {
     let (catalog, tenant, now) = (&parts.catalog, &parts.tenant, parts.at);
     let tiers = catalog.tiers().iter().map(|tier| (LicenseKind::Base, &tier.name));
     let addons = catalog.addons().iter().map(|addon| (LicenseKind::Addon, &addon.name));
-    let more: Vec<_> = tiers.chain(addons).map(|(kind, plan)| endless(kind, plan, now)).collect();
+    let more = tiers.chain(addons).map(|(kind, plan)| License::endless("", kind, plan, now));
+    let more: Vec<_> = more.collect();
 
     let mut held = held(catalog, tenant, now);
     more.iter()
@@ -41,25 +41,4 @@ pub(super) fn taken(parts: &Parts, positions: Range<usize>) -> Vec<Offer> {
             Offer { name: format!("{prefix}{}", license.plan), values }
         })
         .collect()
-}
-
-/// A license from now on without end.
-fn endless(kind: LicenseKind, plan: &str, now: SystemTime) -> License {
-    License {
-        id: String::new(),
-        kind,
-        plan: plan.to_owned(),
-        pin: None,
-        quantity: 1,
-        starts_at: now,
-        ends_at: None,
-        grace: Duration::ZERO,
-        suspended_at: None,
-        revoked_at: None,
-        status_reason: None,
-        source: LicenseSource::Manual,
-        source_ref: None,
-        created_at: now,
-        created_by: String::new(),
-    }
 }

@@ -16,10 +16,10 @@
 mod faulty;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::catalog::Catalog;
-use crate::model::{License, LicenseKind, LicenseSource, TenantId};
+use crate::model::{License, LicenseKind, TenantId};
 use crate::service::EntitlementService;
 use crate::store::memory::Memory;
 use crate::store::{Actor, Change, Organization, Receipt, Store, StoreError};
@@ -187,23 +187,8 @@ pub fn store() -> Arc<dyn Store> {
 
 /// A base license of a tier, from the beginning of time without an end.
 pub fn license(id: &str, tier: &str) -> License {
-    License {
-        id: id.to_owned(),
-        kind: LicenseKind::Base,
-        plan: tier.to_owned(),
-        pin: None,
-        quantity: 1,
-        starts_at: UNIX_EPOCH,
-        ends_at: None,
-        grace: Duration::ZERO,
-        suspended_at: None,
-        revoked_at: None,
-        status_reason: None,
-        source: LicenseSource::Manual,
-        source_ref: None,
-        created_at: UNIX_EPOCH,
-        created_by: "test".to_owned(),
-    }
+    let license = License::endless(id, LicenseKind::Base, tier, UNIX_EPOCH);
+    License { created_by: "test".to_owned(), ..license }
 }
 
 fn tenant_id(text: &str) -> TenantId {

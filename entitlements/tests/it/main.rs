@@ -18,6 +18,7 @@ mod plans;
 mod resolve;
 mod service;
 mod snapshot;
+mod snapshot_file;
 mod sqlite;
 
 /// The catalog that ships with the project.

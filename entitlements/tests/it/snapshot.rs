@@ -1,24 +1,24 @@
 //! A process that starts while the store is away, with what the one before had known.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use entitlements::store::{self, Actor, Change, Mode, Organization, Store};
+use entitlements::store::{Actor, Change, Organization, Store};
 use entitlements::testing::{Faulty, license, store};
 use entitlements::{
     CheckError, EntitlementService, EntitlementServiceBuilder, EntitlementSet, Freshness, License,
     SnapshotKey, State, TenantId, TenantRef, parse_time,
 };
-use sqlx::{Connection, Executor, SqliteConnection};
 use tokio::time::sleep;
 
 use crate::catalog;
 
 const ISSUER: &str = "https://id.test/oidc";
-const ACME: TenantRef<'_> = TenantRef::Organization { issuer: ISSUER, organization: "org_acme" };
-const GLOBEX: TenantRef<'_> =
+pub(crate) const ACME: TenantRef<'_> =
+    TenantRef::Organization { issuer: ISSUER, organization: "org_acme" };
+pub(crate) const GLOBEX: TenantRef<'_> =
     TenantRef::Organization { issuer: ISSUER, organization: "org_globex" };
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -26,17 +26,17 @@ fn id(text: &str) -> TenantId {
     text.parse().expect("it is a tenant id")
 }
 
-fn noon() -> SystemTime {
+pub(crate) fn noon() -> SystemTime {
     parse_time("2026-11-22T12:00:00Z").expect("it is a time")
 }
 
-fn add(tenant: &str) -> Change {
+pub(crate) fn add(tenant: &str) -> Change {
     let organization = Organization { issuer: ISSUER.to_owned(), id: format!("org_{tenant}") };
     Change::AddTenant { id: id(tenant), name: tenant.to_owned(), organizations: vec![organization] }
 }
 
 /// A day of mid, and an hour of grace.
-fn day() -> Change {
+pub(crate) fn day() -> Change {
     let ends_at = Some(noon() + HOUR * 24);
     let license = License { ends_at, grace: HOUR, ..license("lic_1", "mid") };
     Change::GrantLicense { tenant: id("acme"), license }
@@ -46,7 +46,7 @@ fn revoke() -> Change {
     Change::RevokeLicense { license: "lic_1".to_owned(), reason: "refund".to_owned() }
 }
 
-fn reason(outcome: Result<EntitlementSet, CheckError>) -> &'static str {
+pub(crate) fn reason(outcome: Result<EntitlementSet, CheckError>) -> &'static str {
     outcome.expect_err("there is no answer").reason().code()
 }
 
@@ -338,124 +338,6 @@ async fn a_start_does_not_read_everybody_again() {
     assert_eq!((set.state(), set.freshness()), (State::NoLicense, Freshness::Fresh));
     sleep(Duration::from_mins(2)).await;
     assert!(service.cached(TenantRef::Id(&id("many-7"))).is_some(), "read again meanwhile");
-}
-
-fn sqlite(path: &Path) -> String {
-    format!("sqlite:{}", path.display())
-}
-
-#[tokio::test]
-async fn a_store_that_is_gone_is_not_made_anew() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("tiergate.db");
-    let snapshot = folder.path().join("tiergate.snapshot");
-    let url = sqlite(&file);
-    let start = || {
-        let key = SnapshotKey::new(&[7; 32]).expect("long enough");
-        EntitlementService::builder(&url, catalog()).clock(noon).snapshot(&snapshot, key)
-    };
-    {
-        let store = store::open(&url, Mode::ReadWrite).await.unwrap();
-        for change in [add("acme"), day()] {
-            store.apply(&change, &Actor::person("test"), noon()).await.unwrap();
-        }
-        let service = start().connect().await.unwrap();
-        service.entitlements(ACME).await.unwrap();
-        while !snapshot.exists() {
-            sleep(Duration::from_millis(50)).await;
-        }
-    }
-    for entry in std::fs::read_dir(folder.path()).unwrap().map(Result::unwrap) {
-        if entry.path() != snapshot {
-            std::fs::remove_file(entry.path()).unwrap();
-        }
-    }
-    let begun = tokio::time::Instant::now();
-    let service = start().start();
-    let set = service.entitlements(ACME).await.unwrap();
-    println!("from the snapshot to the first answer: {:?}", begun.elapsed());
-    assert!(matches!(set.freshness(), Freshness::Stale { .. }), "{:?}", set.freshness());
-    sleep(Duration::from_millis(800)).await;
-    assert!(service.cached(ACME).is_some_and(|set| set.usable().is_ok()));
-    assert_eq!(reason(service.entitlements(GLOBEX).await), "store_unavailable");
-    assert!(!file.exists(), "an empty store in its place would make everybody unknown");
-}
-
-/// Takes out of a file what came after the first migration.
-async fn as_an_older_program_left(file: &Path) {
-    let url = format!("sqlite:{}", file.display());
-    let mut shell = SqliteConnection::connect(&url).await.expect("it is there");
-    shell
-        .execute(
-            "DROP TRIGGER tenants_begin_open; DROP TRIGGER changes_have_no_gaps;
-             DROP TRIGGER licenses_have_a_short_source_ref; DROP INDEX tenants_open; DELETE FROM _sqlx_migrations WHERE version > 1;",
-        )
-        .await
-        .expect("whoever owns the file can do anything");
-}
-
-/// A newer program starts with the snapshot of an older one, and brings the store up to date when it
-/// reaches it.
-#[tokio::test]
-async fn a_store_of_an_older_program_is_brought_up_to_date_meanwhile() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("tiergate.db");
-    let snapshot = folder.path().join("tiergate.snapshot");
-    let url = sqlite(&file);
-    let start = || {
-        let key = SnapshotKey::new(&[7; 32]).expect("long enough");
-        EntitlementService::builder(&url, catalog()).clock(noon).snapshot(&snapshot, key)
-    };
-    let store = store::open(&url, Mode::ReadWrite).await.unwrap();
-    for change in [add("acme"), day(), add("globex")] {
-        store.apply(&change, &Actor::person("test"), noon()).await.unwrap();
-    }
-    let before = start().connect().await.unwrap();
-    before.entitlements(ACME).await.unwrap();
-    while !snapshot.exists() {
-        sleep(Duration::from_millis(50)).await;
-    }
-    drop((before, store));
-    as_an_older_program_left(&file).await;
-
-    let service = start().start();
-    assert!(service.entitlements(ACME).await.unwrap().usable().is_ok(), "from the snapshot");
-    for _ in 0..100 {
-        if service.entitlements(ACME).await.unwrap().freshness() == Freshness::Fresh {
-            break;
-        }
-        sleep(Duration::from_millis(50)).await;
-    }
-    let set = service.entitlements(GLOBEX).await.expect("the store is asked");
-    assert_eq!(set.freshness(), Freshness::Fresh);
-    store::open(&url, Mode::ReadOnly).await.expect("it is up to date");
-}
-
-/// Installations may share a key by mistake; what one knows is no other's.
-#[tokio::test]
-async fn the_snapshot_of_another_store_is_refused() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let snapshot = folder.path().join("tiergate.snapshot");
-    let start = |url: &str| {
-        let key = SnapshotKey::new(&[7; 32]).expect("long enough");
-        EntitlementService::builder(url, catalog()).clock(noon).snapshot(&snapshot, key)
-    };
-    let (here, there) = (folder.path().join("here.db"), folder.path().join("there.db"));
-    let store = store::open(&sqlite(&there), Mode::ReadWrite).await.unwrap();
-    for change in [add("acme"), day()] {
-        store.apply(&change, &Actor::person("test"), noon()).await.unwrap();
-    }
-    let other = start(&sqlite(&there)).connect().await.unwrap();
-    other.entitlements(ACME).await.unwrap();
-    while !snapshot.exists() {
-        sleep(Duration::from_millis(50)).await;
-    }
-    drop(other);
-    let of_it = start(&sqlite(&there)).read_only(true).start();
-    assert!(of_it.ready() && of_it.cached(ACME).is_some());
-    let service = start(&sqlite(&here)).read_only(true).start();
-    assert!(!service.ready() && service.cached(ACME).is_none());
-    assert_eq!(reason(service.entitlements(ACME).await), "store_unavailable");
 }
 
 /// A snapshot that knows nobody makes nobody ready.

@@ -389,23 +389,8 @@ fn grant(tenant: &str, license: License) -> Change {
 }
 
 fn license(name: &str) -> License {
-    License {
-        id: name.to_owned(),
-        kind: LicenseKind::Base,
-        plan: "mid".to_owned(),
-        pin: None,
-        quantity: 1,
-        starts_at: moment(0),
-        ends_at: None,
-        grace: Duration::ZERO,
-        suspended_at: None,
-        revoked_at: None,
-        status_reason: None,
-        source: LicenseSource::Manual,
-        source_ref: None,
-        created_at: moment(0),
-        created_by: "test".to_owned(),
-    }
+    let license = License::endless(name, LicenseKind::Base, "mid", moment(0));
+    License { created_by: "test".to_owned(), ..license }
 }
 
 fn organization(issuer: &str) -> Organization {
