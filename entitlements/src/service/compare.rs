@@ -41,14 +41,18 @@ pub(super) async fn compare(shared: &Arc<Shared>, store: &dyn Store) -> Result<P
         // Nobody waits for that many: whoever is asked for is read at once, the others one after the
         // other, and the feed is followed meanwhile.
         info!(tenants = concerned.len(), "entitlements: reading again what has changed");
-        let age = shared.health.since_last_read().unwrap_or(shared.max_stale);
-        let whence = if same { Whence::Here } else { Whence::AnotherCopy };
-        for id in &concerned {
-            shared.known.doubt(id, u64::MAX, age, whence);
-        }
+        doubt_all(shared, &concerned, if same { Whence::Here } else { Whence::AnotherCopy });
     }
     shared.known.is_corrected();
     Ok(place)
+}
+
+/// Doubts whatever is at hand of these tenants, which was true when the store was last heard.
+pub(super) fn doubt_all(shared: &Shared, tenants: &HashSet<TenantId>, whence: Whence) {
+    let age = shared.health.since_last_read().unwrap_or(shared.max_stale);
+    for id in tenants {
+        shared.known.doubt(id, u64::MAX, age, whence);
+    }
 }
 
 /// Forgets whom organizations named that name another tenant now, or none. A tenant's revision does

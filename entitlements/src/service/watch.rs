@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::cache::Replace;
-use super::compare::{compare, read_again, refresh};
+use super::compare::{compare, doubt_all, read_again, refresh};
 use super::doubts::Whence;
 use super::{Shared, in_time, keep, within};
 use crate::store::{self, Mode, Place, Store, StoreError};
@@ -173,10 +173,7 @@ async fn turn(
         if concerned.len() > AT_ONCE {
             // Too many to be read before anything else is heard: until each is read, nobody is
             // answered from what was.
-            let age = shared.health.since_last_read().unwrap_or(shared.max_stale);
-            for id in &concerned {
-                shared.known.doubt(id, u64::MAX, age, Whence::Here);
-            }
+            doubt_all(shared, &concerned, Whence::Here);
             course.place = None;
             return Ok(());
         }
